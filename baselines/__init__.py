@@ -1,0 +1,1 @@
+"""One folder a paper: its models, losses and recipes, registered as submissions."""

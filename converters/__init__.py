@@ -1,0 +1,1 @@
+"""One module a dataset: from its original archive to the RGB-T schema."""

@@ -1,0 +1,1 @@
+"""The data of the leaderboards: frozen protocols, rows, and the papers' own figures."""

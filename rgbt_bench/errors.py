@@ -1,0 +1,50 @@
+"""Errors a user can act on, each with its stable exit code."""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+
+class BenchError(Exception):
+    """A failure the user can mend: the message names the file, row or option and says what to do next."""
+
+    exit_code = 1
+
+
+class UsageError(BenchError):
+    """A mistyped name, option or recipe key."""
+
+    exit_code = 2
+
+
+class BadInputError(BenchError):
+    """A file or dataset whose content cannot be used."""
+
+    exit_code = 3
+
+
+class MissingError(BenchError):
+    """Something that has to be made, fetched or installed first."""
+
+    exit_code = 4
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a sentence that offers the nearest known names, or lists them all."""
+    options = sorted(known)
+    near = get_close_matches(name, options, n=3, cutoff=0.6)
+    if near:
+        return "Did you mean " + " or ".join(repr(option) for option in near) + "?"
+    return "Known: " + (", ".join(options) or "none") + "."
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
+    """Return the error for a name that is not among the known ones."""
+    return UsageError(f"unknown {kind} {name!r}. {did_you_mean(name, known)}")
+
+
+def enumerate_faults(title: str, faults: Sequence[str], limit: int = 20) -> str:
+    """Return a message that lists faults, the first `limit` in full and the rest as a count."""
+    lines = [title, *(f"  - {fault}" for fault in faults[:limit])]
+    if len(faults) > limit:
+        lines.append(f"  ... and {len(faults) - limit} more")
+    return "\n".join(lines)
