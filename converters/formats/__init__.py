@@ -1,0 +1,1 @@
+"""Label formats that several datasets share."""

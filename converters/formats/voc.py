@@ -1,0 +1,68 @@
+"""Reading Pascal VOC annotation files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree.ElementTree import Element, ParseError
+
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import parse
+
+from rgbt_bench.errors import BadInputError
+
+
+@dataclass(frozen=True)
+class VocObject:
+    """One `object` of a VOC file: its name and inclusive pixel corners as written."""
+
+    name: str
+    corners: tuple[float, float, float, float]
+
+    @property
+    def bbox(self) -> tuple[float, float, float, float]:
+        """The box as the field's COCO conversions write it: x = xmin - 1, width = xmax - xmin + 1."""
+        xmin, ymin, xmax, ymax = self.corners
+        return xmin - 1, ymin - 1, xmax - xmin + 1, ymax - ymin + 1
+
+
+@dataclass(frozen=True)
+class VocFile:
+    """A VOC annotation file: the image size it states and its objects in file order."""
+
+    width: int
+    height: int
+    objects: tuple[VocObject, ...]
+
+
+def read_voc(path: Path) -> VocFile:
+    """Read a VOC annotation file.
+
+    Raises:
+        BadInputError: not XML, an entity or DTD in it, or a field that is missing or not a number.
+    """
+    try:
+        root = parse(path, forbid_dtd=True).getroot()
+        if root is None:
+            raise ParseError("no element")
+    except FileNotFoundError:
+        raise BadInputError(f"{path}: no such annotation file") from None
+    except DefusedXmlException:
+        raise BadInputError(f"{path}: XML with a DTD or entities is refused; remove the declaration") from None
+    except (ParseError, UnicodeDecodeError, OSError) as error:
+        raise BadInputError(f"{path}: not a readable XML file: {error}") from None
+    try:
+        width, height = (int(_text(root, f"size/{side}")) for side in ("width", "height"))
+        return VocFile(width, height, tuple(_object(element) for element in root.iter("object")))
+    except ValueError as error:
+        raise BadInputError(f"{path}: {error}") from None
+
+
+def _object(element: Element) -> VocObject:
+    xmin, ymin, xmax, ymax = (float(_text(element, f"bndbox/{edge}")) for edge in ("xmin", "ymin", "xmax", "ymax"))
+    return VocObject(_text(element, "name"), (xmin, ymin, xmax, ymax))
+
+
+def _text(element: Element, path: str) -> str:
+    text = element.findtext(path)
+    if text is None or not text.strip():
+        raise ValueError(f"<{path}> is missing or empty")
+    return text.strip()

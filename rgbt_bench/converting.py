@@ -1,0 +1,258 @@
+"""What every converter shares: the description of a source, its validation in one pass, and the conversion report."""
+
+import io
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from PIL import Image as Pillow
+
+from rgbt_bench.datasets.digests import SampleDigests, sample_digests
+from rgbt_bench.datasets.store import DatasetRecord
+from rgbt_bench.datasets.writer import DatasetWriter, PlannedSample
+from rgbt_bench.errors import BadInputError, BenchError, MissingError, UsageError, enumerate_faults
+from rgbt_bench.schema import Box, DatasetInfo, Image, Labels, Sample, SplitList
+
+OnError = Literal["fail", "skip"]
+Progress = Callable[[str, int, int], None]
+MAX_PIXELS = 64_000_000
+DECODERS = 2
+
+
+@dataclass(frozen=True)
+class Images:
+    """The encoded images of one sample, as a converter hands them over."""
+
+    rgb: Image
+    thermal: Image | None = None
+    mask: Image | None = None
+
+
+@dataclass(frozen=True)
+class Item:
+    """One sample as its source describes it; `read` fetches the images and raises BadInputError naming a bad file.
+
+    `weight` is about how many bytes the images take, and decides the shard plan; `stamp` changes when they change.
+    """
+
+    part: str
+    labels: Labels
+    read: Callable[[], Images]
+    weight: int
+    stamp: str
+
+
+@dataclass
+class Scan:
+    """What a converter found: the layout, the samples, declared quirks by name and count, and faults by file."""
+
+    layout: str
+    items: list[Item] = field(default_factory=list)
+    quirks: Counter[str] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+    named_splits: list[SplitList] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a conversion did, as printed and as stored in `conversion.json`."""
+
+    dataset: str
+    out: str
+    layout: str
+    parts: dict[str, int]
+    expected: dict[str, str]
+    quirks: dict[str, int]
+    faults: tuple[str, ...]
+    skipped: int
+    fingerprint: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as JSON-ready data."""
+        return asdict(self)
+
+
+class Converter(ABC):
+    """From one dataset's original archive to the schema: a subclass a dataset, found by its module's name.
+
+    `how_to_get` says where the archive comes from and under which terms, `layouts` names each layout with its tree,
+    `parts` the parts of the default split in order, `expected` the number of samples of the whole set by part (parts
+    joined by `+` are counted together).
+    """
+
+    info: ClassVar[DatasetInfo]
+    how_to_get: ClassVar[str]
+    layouts: ClassVar[Mapping[str, str]]
+    parts: ClassVar[tuple[str, ...]] = ("train", "val", "test")
+    expected: ClassVar[Mapping[str, int]] = {}
+    needs_path: ClassVar[bool] = True
+
+    @abstractmethod
+    def scan(self, root: Path) -> Scan:
+        """Describe every sample under `root`, without reading images.
+
+        Raises:
+            BadInputError: no known layout is there.
+        """
+
+    def instructions(self) -> str:
+        """Return where to get the set and which layouts are read, as text."""
+        trees = "\n\n".join(f"{name}:\n{tree.rstrip()}" for name, tree in self.layouts.items())
+        return f"{self.info.title}\n\n{self.how_to_get.strip()}\n\nLayouts that are read:\n\n{trees}"
+
+
+def file_image(path: Path) -> Image:
+    """Return a file's bytes as an encoded image.
+
+    Raises:
+        BadInputError: the file is missing or cannot be read.
+    """
+    try:
+        return Image(path.read_bytes(), path.name)
+    except OSError as error:
+        raise BadInputError(f"{path}: {error.strerror or error}") from None
+
+
+def convert(
+    converter: Converter,
+    root: Path | None,
+    out: Path,
+    on_error: OnError = "fail",
+    force: bool = False,
+    progress: Progress = lambda stage, done, total: None,
+) -> Report:
+    """Convert a source into a dataset folder at `out`, whole or not at all.
+
+    The whole source is looked at before anything is decided, so one run shows every fault. A killed conversion goes on
+    where it stopped when it is started again.
+
+    Raises:
+        BadInputError: faults were found and `on_error` is "fail", or nothing is left to convert.
+        UsageError: `out` exists and `force` is off.
+    """
+    if out.exists() and not force:
+        raise UsageError(f"{out}: exists already; give --force to replace it, or --out for another folder")
+    if converter.needs_path and root is None:
+        raise UsageError(converter.instructions())
+    root = root or Path()
+    if not root.exists():
+        raise MissingError(f"{root}: no such file or folder")
+    scan = converter.scan(root)
+    _count_leaving_boxes(scan)
+    planned, digests, skipped = _look_at_all(converter, scan, progress)
+    if scan.faults and on_error == "fail":
+        title = f"{root}: {len(scan.faults)} fault(s); mend them, or leave those samples out with --on-error skip:"
+        raise BadInputError(enumerate_faults(title, scan.faults))
+    if not planned:
+        raise BadInputError(f"{root}: no sample is left to convert")
+    writer = DatasetWriter(out, converter.info, converter.parts, scan.layout, skipped)
+    record = writer.write(planned, digests, scan.named_splits, progress)
+    report = _report(converter, scan, record, out, skipped)
+    writer.finish(report.to_dict())
+    return report
+
+
+def _look_at_all(
+    converter: Converter, scan: Scan, progress: Progress
+) -> tuple[list[PlannedSample], dict[str, SampleDigests], int]:
+    """Read and check every sample; its faults are added to the scan and the sample is left out."""
+    planned: list[PlannedSample] = []
+    digests: dict[str, SampleDigests] = {}
+    skipped = len(scan.faults)  # a fault of the scan cost its sample already
+    classes = converter.info.classes
+    with ThreadPoolExecutor(DECODERS) as pool:
+        looked = pool.map(lambda item: _look_at(item, classes), scan.items)
+        for done, (item, (digest, faults)) in enumerate(zip(scan.items, looked, strict=True), start=1):
+            progress("checking", done, len(scan.items))
+            if item.labels.sample_id in digests:
+                faults = [f"{item.labels.source}: sample id {item.labels.sample_id!r} occurs twice"]
+            scan.faults.extend(faults)
+            if digest is None or faults:
+                skipped += 1
+                continue
+            digests[item.labels.sample_id] = digest
+            planned.append(PlannedSample(item.part, item.labels.sample_id, _reader(item), item.weight, item.stamp))
+    return planned, digests, skipped
+
+
+def _look_at(item: Item, classes: tuple[str, ...]) -> tuple[SampleDigests | None, list[str]]:
+    try:
+        sample = _to_sample(item)
+        faults = [*_image_faults(sample), *_box_faults(sample, classes)]
+        return (None if faults else sample_digests(sample, classes)), faults
+    except BenchError as error:
+        return None, [str(error)]
+
+
+def _reader(item: Item) -> Callable[[], Sample]:
+    return lambda: _to_sample(item)
+
+
+def _to_sample(item: Item) -> Sample:
+    images = item.read()
+    labels = {name: getattr(item.labels, name) for name in Labels.__slots__}
+    return Sample(**labels, rgb=images.rgb, thermal=images.thermal, mask=images.mask)
+
+
+def _image_faults(sample: Sample) -> Iterator[str]:
+    for kind, image in (("rgb", sample.rgb), ("thermal", sample.thermal), ("mask", sample.mask)):
+        if image is None:
+            continue
+        where = f"{sample.sample_id} ({kind}, {image.name})"
+        try:
+            with Pillow.open(io.BytesIO(image.data)) as opened:
+                if opened.width * opened.height > MAX_PIXELS:
+                    yield f"{where}: {opened.width}x{opened.height} is above {MAX_PIXELS} pixels"
+                    continue
+                opened.load()
+                if (opened.width, opened.height) != (sample.width, sample.height):
+                    size = f"{sample.width}x{sample.height}"
+                    yield f"{where}: {opened.width}x{opened.height}, but the labels and the pair say {size}"
+        except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as error:
+            yield f"{where}: cannot be decoded: {error}"
+
+
+def _box_faults(sample: Sample, classes: Sequence[str]) -> Iterator[str]:
+    for box in sample.objects:
+        x, y, width, height = box.bbox
+        where = f"{sample.source or sample.sample_id}: {classes[box.category]} box {list(box.bbox)}"
+        if not (width > 0 and height > 0):
+            yield f"{where} has no area"
+        elif x >= sample.width or y >= sample.height or x + width <= 0 or y + height <= 0:
+            yield f"{where} lies wholly outside the {sample.width}x{sample.height} image"
+
+
+def _leaves(box: Box, labels: Labels) -> bool:
+    x, y, width, height = box.bbox
+    return x < 0 or y < 0 or x + width > labels.width or y + height > labels.height
+
+
+def _count_leaving_boxes(scan: Scan) -> None:
+    for item in scan.items:
+        leaving = sum(_leaves(box, item.labels) for box in item.labels.objects)
+        if leaving:
+            scan.quirks[f"{item.part}: boxes that leave the image (kept for scoring, clipped for training)"] += leaving
+
+
+def _report(converter: Converter, scan: Scan, record: DatasetRecord, out: Path, skipped: int) -> Report:
+    parts = {name: part.samples for name, part in record.splits["default"].items()}
+    expected = {}
+    for names, count in converter.expected.items():
+        found = sum(parts.get(name, 0) for name in names.split("+"))
+        verdict = "complete" if found == count else "not the whole set"
+        expected[names] = f"{found} of {count}: {verdict}"
+    return Report(
+        dataset=converter.info.name,
+        out=str(out),
+        layout=scan.layout,
+        parts=parts,
+        expected=expected,
+        quirks={name: count for name, count in sorted(scan.quirks.items()) if count},
+        faults=tuple(scan.faults),
+        skipped=skipped,
+        fingerprint=record.fingerprint,
+    )

@@ -1,0 +1,50 @@
+"""The dataset card: a README whose front matter lets `datasets.load_dataset` read the folder without our code."""
+
+from collections import Counter
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from rgbt_bench.datasets.store import Dataset, DatasetRecord
+from rgbt_bench.files import write_text
+from rgbt_bench.schema import features
+
+
+def write_card(root: Path, record: DatasetRecord) -> None:
+    """Write `README.md` into a dataset folder whose shards and record are already there."""
+    import json
+
+    environment = Environment(
+        loader=PackageLoader("rgbt_bench", "datasets/templates"),
+        undefined=StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    default = record.splits["default"]
+    counts = {part: Counter[str]() for part in default}
+    dataset = Dataset(root)
+    for part in default:
+        for labels in dataset.part(part).labels:
+            counts[part].update(record.info.classes[box.category] for box in labels.objects)
+    # JSON is YAML: quoting is left to the serialiser, never to the template.
+    front = {
+        "pretty_name": record.info.title,
+        "license": "other" if record.info.name != "sample" else "apache-2.0",
+        "task_categories": [
+            "object-detection" if task == "detection" else "image-segmentation" for task in record.info.tasks
+        ],
+        "configs": [
+            {
+                "config_name": "default",
+                "data_files": [{"split": part, "path": f"data/{part}-*.parquet"} for part in default],
+            }
+        ],
+        "dataset_info": {
+            "features": features(record.info.classes)._to_yaml_list(),
+            "splits": [{"name": part, "num_examples": entry.samples} for part, entry in default.items()],
+        },
+    }
+    front_matter = "\n".join(f"{key}: {json.dumps(value)}" for key, value in front.items())
+    body = environment.get_template("card.md.jinja").render(record=record, info=record.info, counts=counts)
+    write_text(root / "README.md", f"---\n{front_matter}\n---\n{body}")

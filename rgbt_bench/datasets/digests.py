@@ -1,0 +1,151 @@
+"""The digests that name what a number was computed on: SHA-256 over canonical, sorted content.
+
+A label digest covers sample ids and canonical labels, a pixel digest one modality's pictures, a fingerprint both. None
+depends on archive layout, file names, shard size or machine; illumination, scene and split membership are in none.
+"""
+
+import hashlib
+import io
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from PIL import Image as Pillow
+
+from rgbt_bench.files import canonical_json, sha256_json, sha256_text
+from rgbt_bench.schema import SCHEMA_VERSION, Box, Labels, Sample
+
+_JPEG_START = b"\xff\xd8"
+_MARKER_AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_END_OF_IMAGE, _START_OF_SCAN, _COMMENT, _ADOBE = 0xD9, 0xDA, 0xFE, 0xEE
+
+
+@dataclass(frozen=True, slots=True)
+class SampleDigests:
+    """The digests of one sample, from which those of any split are made; None where there is no such image."""
+
+    label: str
+    rgb: str
+    thermal: str | None
+
+
+def strip_jpeg_metadata(data: bytes) -> bytes:
+    """Return a JPEG's bytes without its APPn and comment segments, and without anything after the end of the image.
+
+    APP14 (Adobe) stays, because it changes the colours a decoder returns.
+
+    Raises:
+        ValueError: the segments are cut short or no end of image is found.
+    """
+    kept = [_JPEG_START]
+    position = 2
+    while True:
+        if position + 4 > len(data) or data[position] != 0xFF:
+            raise ValueError("truncated or damaged JPEG segments")
+        marker = data[position + 1]
+        if marker == 0xFF:  # fill byte before a marker
+            position += 1
+            continue
+        end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+        if marker == _START_OF_SCAN:
+            scan_end = _MARKER_AFTER_SCAN.search(data, end)
+            if scan_end is None:
+                raise ValueError("no end of image")
+            end = scan_end.start()
+        if not (0xE0 <= marker <= 0xEF and marker != _ADOBE) and marker != _COMMENT:
+            kept.append(data[position:end])
+        position = end
+        if data[position : position + 2] == bytes((0xFF, _END_OF_IMAGE)):
+            return b"".join([*kept, data[position : position + 2]])
+
+
+def image_digest(data: bytes) -> str:
+    """Return the digest of an encoded image: a JPEG by its picture segments, anything else by its decoded pixels.
+
+    JPEG decoders differ in the last bit, so a JPEG is never digested by its pixels. EXIF orientation is metadata:
+    images are read as they are stored.
+    """
+    if data.startswith(_JPEG_START):
+        return hashlib.sha256(b"jpeg\n" + strip_jpeg_metadata(data)).hexdigest()
+    with Pillow.open(io.BytesIO(data)) as image:
+        image.load()
+        header = f"{image.mode} {image.width} {image.height}\n".encode()
+        return hashlib.sha256(header + image.tobytes()).hexdigest()
+
+
+def _canonical_box(box: Box, classes: tuple[str, ...]) -> list[object]:
+    return [
+        classes[box.category],
+        *(float(value) for value in box.bbox),
+        float(box.area),
+        box.iscrowd,
+        box.ignore,
+        box.truncation,
+        box.occlusion,
+    ]
+
+
+def sample_label_digest(labels: Labels, classes: tuple[str, ...], mask: bytes | None = None) -> str:
+    """Return the digest of one sample's labels; the order of its boxes does not matter, duplicates count."""
+    return sha256_json(
+        [
+            labels.sample_id,
+            labels.width,
+            labels.height,
+            sorted((_canonical_box(box, classes) for box in labels.objects), key=canonical_json),
+            sorted([float(value) for value in region] for region in labels.ignore_regions),
+            None if mask is None else image_digest(mask),
+        ]
+    )
+
+
+def sample_digests(sample: Sample, classes: tuple[str, ...]) -> SampleDigests:
+    """Return the digests of one sample."""
+    return SampleDigests(
+        label=sample_label_digest(sample, classes, sample.mask.data if sample.mask else None),
+        rgb=image_digest(sample.rgb.data),
+        thermal=image_digest(sample.thermal.data) if sample.thermal else None,
+    )
+
+
+def label_digest(sample_labels: Mapping[str, str], classes: tuple[str, ...]) -> str:
+    """Return the label digest of a set of samples, from their ids and per-sample label digests.
+
+    The class list is part of it: category ids in predictions are positions in that list.
+    """
+    return sha256_text("\n".join([f"labels {SCHEMA_VERSION} {canonical_json(classes)}", *_lines(sample_labels)]))
+
+
+def pixel_digest(sample_images: Mapping[str, str]) -> str:
+    """Return the pixel digest of one modality over a set of samples, from their ids and per-image digests."""
+    return sha256_text("\n".join([f"pixels {SCHEMA_VERSION}", *_lines(sample_images)]))
+
+
+@dataclass(frozen=True, slots=True)
+class SplitDigests:
+    """The digests of a set of samples; `thermal` is None where no sample has a thermal image."""
+
+    label: str
+    rgb: str
+    thermal: str | None
+
+
+def split_digests(digests: Mapping[str, SampleDigests], ids: Iterable[str], classes: tuple[str, ...]) -> SplitDigests:
+    """Return the digests of the samples named by `ids`."""
+    chosen = {sample_id: digests[sample_id] for sample_id in ids}
+    thermal = {sample_id: one.thermal for sample_id, one in chosen.items() if one.thermal is not None}
+    return SplitDigests(
+        label=label_digest({sample_id: one.label for sample_id, one in chosen.items()}, classes),
+        rgb=pixel_digest({sample_id: one.rgb for sample_id, one in chosen.items()}),
+        thermal=pixel_digest(thermal) if thermal else None,
+    )
+
+
+def fingerprint(digests: Mapping[str, SampleDigests], classes: tuple[str, ...]) -> str:
+    """Return the fingerprint of a whole dataset: its label digest and its pixel digests over all samples."""
+    whole = split_digests(digests, digests, classes)
+    return sha256_text(f"fingerprint {SCHEMA_VERSION}\n{whole.label}\n{whole.rgb}\n{whole.thermal or '-'}")
+
+
+def _lines(entries: Mapping[str, str]) -> list[str]:
+    return [f"{sample_id} {digest}" for sample_id, digest in sorted(entries.items())]

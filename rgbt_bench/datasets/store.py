@@ -1,0 +1,234 @@
+"""Reading a converted set: a folder of Parquet shards with its record, digests and split lists."""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, overload
+
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from rgbt_bench import paths
+from rgbt_bench.datasets.digests import SampleDigests, split_digests
+from rgbt_bench.datasets.splits import DEFAULT_SPLIT, parse_dataset_name, require_part
+from rgbt_bench.errors import BadInputError, MissingError, did_you_mean, unknown_name
+from rgbt_bench.files import read_json
+from rgbt_bench.schema import (
+    IMAGE_COLUMNS,
+    SCHEMA_VERSION,
+    DatasetInfo,
+    Labels,
+    Sample,
+    from_row,
+    labels_from_row,
+)
+
+RECORD_FILE = "dataset.json"
+DIGESTS_FILE = "digests.json"
+SPLITS_FOLDER = "splits"
+ROW_GROUP = 32  # small, so that reading one sample at random reads few others
+
+
+class PartRecord(BaseModel):
+    """One part (train, val, test) of a named split: how many samples, and the digests that name them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    samples: int
+    ids_sha256: str
+    label_digest: str
+    rgb_digest: str
+    thermal_digest: str | None
+
+
+class DatasetRecord(BaseModel):
+    """What `dataset.json` holds: the dataset's info, how it was made, its splits, shards and fingerprint."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: int
+    info: DatasetInfo
+    layout: str
+    made_with: str
+    skipped: int
+    shards: dict[str, tuple[str, ...]]
+    splits: dict[str, dict[str, PartRecord]]
+    fingerprint: str
+
+
+class Part(Sequence[Sample]):
+    """The samples of one part of a named split, in the order of their ids; images are read when they are asked for."""
+
+    def __init__(self, dataset: "Dataset", split: str, name: str, ids: Sequence[str]) -> None:
+        self.dataset = dataset
+        self.split = split
+        self.name = name
+        self.ids: tuple[str, ...] = tuple(sorted(ids))
+
+    @property
+    def record(self) -> PartRecord:
+        """The part's sample count and digests."""
+        return self.dataset.record.splits[self.split][self.name]
+
+    @cached_property
+    def labels(self) -> tuple[Labels, ...]:
+        """The labels of all samples, read without their images."""
+        labels = self.dataset.labels
+        return tuple(labels[sample_id] for sample_id in self.ids)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Sample]: ...
+    def __getitem__(self, index: int | slice) -> Sample | list[Sample]:
+        if isinstance(index, slice):
+            return [self.dataset.sample(sample_id) for sample_id in self.ids[index]]
+        return self.dataset.sample(self.ids[index])
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self.dataset.sample(sample_id) for sample_id in self.ids)
+
+
+class Dataset:
+    """A converted set on disk, read under one of its named splits."""
+
+    def __init__(self, root: Path, split: str = DEFAULT_SPLIT) -> None:
+        self.root = root
+        self.record = _read_record(root)
+        if split not in self.record.splits:
+            raise unknown_name(f"split of {self.record.info.name}", split, self.record.splits)
+        self.split = split
+        self._lock = threading.Lock()
+        self._group: tuple[tuple[str, int], dict[str, list[Any]]] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"root": self.root, "split": self.split}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc]
+
+    @property
+    def info(self) -> DatasetInfo:
+        """The dataset's classes, tasks and declared ranges."""
+        return self.record.info
+
+    @property
+    def name(self) -> str:
+        """The dataset's name, with `@SPLIT` where the split is not the default one."""
+        return self.info.name if self.split == DEFAULT_SPLIT else f"{self.info.name}@{self.split}"
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names of the split's parts."""
+        return tuple(self.record.splits[self.split])
+
+    def part(self, name: str) -> Part:
+        """Return one part of the split.
+
+        Raises:
+            UsageError: the split has no such part.
+        """
+        require_part(self.parts, name, self.name)
+        ids = read_json(self.root / SPLITS_FOLDER / f"{self.split}.json")[name]
+        return Part(self, self.split, name, ids)
+
+    @cached_property
+    def _rows(self) -> dict[str, tuple[str, int, int]]:
+        """Where each sample lies: its shard, row group and row in the group."""
+        rows = {}
+        for shard in (shard for shards in self.record.shards.values() for shard in shards):
+            parquet = self._open(shard)
+            for group in range(parquet.num_row_groups):
+                column = parquet.read_row_group(group, columns=["sample_id"])["sample_id"].to_pylist()
+                rows.update({sample_id: (shard, group, row) for row, sample_id in enumerate(column)})
+        return rows
+
+    @cached_property
+    def labels(self) -> Mapping[str, Labels]:
+        """The labels of every sample of the set by id, read without images."""
+        found: dict[str, Labels] = {}
+        for shard in (shard for shards in self.record.shards.values() for shard in shards):
+            parquet = self._open(shard)
+            columns = [name for name in parquet.schema_arrow.names if name not in IMAGE_COLUMNS]
+            for row in parquet.read(columns=columns).to_pylist():
+                found[row["sample_id"]] = labels_from_row(row)
+        return found
+
+    def sample(self, sample_id: str) -> Sample:
+        """Return one sample with its encoded images."""
+        shard, group, row = self._rows[sample_id]
+        with self._lock:
+            if self._group is None or self._group[0] != (shard, group):
+                self._group = ((shard, group), self._open(shard).read_row_group(group).to_pydict())
+            columns = self._group[1]
+        return from_row({name: values[row] for name, values in columns.items()})
+
+    @cached_property
+    def digests(self) -> dict[str, SampleDigests]:
+        """The digests of every sample by id, as they were recorded at conversion."""
+        stored = read_json(self.root / DIGESTS_FILE)
+        return {sample_id: SampleDigests(*entry) for sample_id, entry in stored.items()}
+
+    def _open(self, shard: str) -> pq.ParquetFile:
+        path = self.root / "data" / shard
+        try:
+            return pq.ParquetFile(path)
+        except FileNotFoundError:
+            raise MissingError(f"{path}: the shard is missing; convert {self.info.name} again") from None
+        except OSError as error:
+            raise BadInputError(f"{path}: not a readable Parquet file ({error}); convert again") from None
+
+
+def part_record(
+    digests: Mapping[str, SampleDigests], ids: Sequence[str], ids_sha256: str, classes: tuple[str, ...]
+) -> PartRecord:
+    """Return the record of the samples named by `ids`."""
+    digest = split_digests(digests, ids, classes)
+    return PartRecord(
+        samples=len(ids),
+        ids_sha256=ids_sha256,
+        label_digest=digest.label,
+        rgb_digest=digest.rgb,
+        thermal_digest=digest.thermal,
+    )
+
+
+def open_dataset(name: str) -> Dataset:
+    """Open a converted set by name (`flir`, `flir@official`) or by folder (`./my/flir`, `./my/flir@official`).
+
+    Raises:
+        MissingError: there is no such set; the message says how to make it.
+        UsageError: the set has no such split.
+    """
+    text, split = parse_dataset_name(name)
+    folder = Path(text).expanduser()
+    if (folder / RECORD_FILE).is_file():
+        return Dataset(folder, split)
+    if folder.is_dir() or "/" in text or "\\" in text:
+        raise MissingError(f"{text}: no converted set here (no {RECORD_FILE}); `rgbt-bench convert` writes one")
+    root = paths.datasets_home() / text
+    if not (root / RECORD_FILE).is_file():
+        home = paths.datasets_home()
+        converted = sorted(path.parent.name for path in home.glob(f"*/{RECORD_FILE}"))
+        raise MissingError(
+            f"dataset {text!r} is not converted yet under {paths.datasets_home()}. `rgbt-bench convert {text}` says how"
+            f" to get and convert it. {did_you_mean(text, converted) if converted else 'Nothing is converted yet.'}"
+        )
+    return Dataset(root, split)
+
+
+def _read_record(root: Path) -> DatasetRecord:
+    path = root / RECORD_FILE
+    try:
+        record = DatasetRecord.model_validate(read_json(path))
+    except ValidationError as error:
+        raise BadInputError(f"{path}: not a dataset record: {error}") from None
+    if record.schema_version != SCHEMA_VERSION:
+        raise BadInputError(
+            f"{path}: schema version {record.schema_version}, this rgbt-bench reads {SCHEMA_VERSION}; convert again"
+        )
+    return record

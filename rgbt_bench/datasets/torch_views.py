@@ -1,0 +1,143 @@
+"""Samples as tensors: decoding, the shared geometry of a pair, and seeded order."""
+
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from PIL import Image as Pillow
+from torch.utils.data import Dataset as TorchDataset
+
+from rgbt_bench.datasets.store import Part
+from rgbt_bench.errors import BadInputError
+from rgbt_bench.schema import Box, DatasetInfo, Image, Sample
+
+_KEPT_BYTES = 256 * 1024 * 1024
+_FLOATS_A_PIXEL = 4
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A decoded pair: `rgb` float32 [3, H, W] and `thermal` float32 [1, H, W] in 0..1, boxes xyxy in pixels.
+
+    `boxes` is float32 [N, 4], `classes` int64 [N] (0-based); ignored and crowd boxes are not among them. `scale` brings
+    boxes back: pixels of the sample = pixels of the tensors * `scale`. `thermal` is None where the dataset has none.
+    """
+
+    index: int
+    rgb: torch.Tensor
+    thermal: torch.Tensor | None
+    boxes: torch.Tensor
+    classes: torch.Tensor
+    scale: float = 1.0
+
+    def with_images(self, rgb: torch.Tensor, thermal: torch.Tensor | None) -> "Pair":
+        """Return the pair with other images."""
+        return replace(self, rgb=rgb, thermal=thermal)
+
+
+def decode_rgb(image: Image) -> torch.Tensor:
+    """Return an image as float32 [3, H, W] in 0..1."""
+    with Pillow.open(io.BytesIO(image.data)) as opened:
+        array = np.asarray(opened.convert("RGB"))
+    return torch.from_numpy(array.copy()).permute(2, 0, 1).to(torch.float32) / 255
+
+
+def decode_thermal(image: Image, value_range: tuple[float, float]) -> torch.Tensor:
+    """Return a thermal image as float32 [1, H, W] in 0..1, scaled by the dataset's declared range, never per image.
+
+    Three equal channels are read as one.
+
+    Raises:
+        BadInputError: three channels that are not equal.
+    """
+    with Pillow.open(io.BytesIO(image.data)) as opened:
+        array = np.asarray(opened)
+    if array.ndim == 3:
+        if not (array == array[..., :1]).all():
+            raise BadInputError(f"{image.name}: a thermal image with {array.shape[2]} different channels")
+        array = array[..., 0]
+    low, high = value_range
+    values = torch.from_numpy(array.astype(np.float32))[None]
+    return ((values - low) / (high - low)).clamp(0, 1)
+
+
+def decode_pair(sample: Sample, index: int, info: DatasetInfo) -> Pair:
+    """Return a sample as tensors, its boxes clipped to the image as the dataset says."""
+    counted = [box for box in sample.objects if not (box.ignore or box.iscrowd)]
+    boxes = torch.tensor([_xyxy(box) for box in counted], dtype=torch.float32).reshape(-1, 4)
+    if info.clip_training_boxes:
+        boxes = clip_boxes(boxes, sample.height, sample.width)
+    return Pair(
+        index=index,
+        rgb=decode_rgb(sample.rgb),
+        thermal=decode_thermal(sample.thermal, info.thermal_range) if sample.thermal else None,
+        boxes=boxes,
+        classes=torch.tensor([box.category for box in counted], dtype=torch.int64),
+    )
+
+
+def clip_boxes(boxes: torch.Tensor, height: float, width: float) -> torch.Tensor:
+    """Return xyxy boxes [N, 4] clipped to an image."""
+    limits = torch.tensor([width, height, width, height], dtype=boxes.dtype)
+    return torch.minimum(boxes.clamp(min=0), limits)
+
+
+def _xyxy(box: Box) -> tuple[float, float, float, float]:
+    x, y, width, height = box.bbox
+    return x, y, x + width, y + height
+
+
+class PairView(TorchDataset[Pair]):
+    """A part as decoded pairs, passed through `transform(pair, generator)`; the generator depends on the item only.
+
+    Seeding each item by (seed, epoch, index) makes the data independent of workers, order and interruptions. Decoded
+    pairs of small sets are kept, because decoding them again would cost more than a small network's step.
+    """
+
+    def __init__(
+        self, part: Part, transform: Callable[[Pair, torch.Generator], Pair], seed: int = 0, epoch: int = 0
+    ) -> None:
+        self.part = part
+        self.transform = transform
+        self.seed = seed
+        self.epoch = epoch
+        pixels = sum(labels.width * labels.height for labels in part.labels)
+        self._kept: dict[int, Pair] | None = {} if pixels * _FLOATS_A_PIXEL * 4 <= _KEPT_BYTES else None
+
+    def __len__(self) -> int:
+        return len(self.part)
+
+    def __getitem__(self, index: int) -> Pair:
+        generator = torch.Generator().manual_seed(((self.seed * 100_003 + self.epoch) << 24) + index)
+        return self.transform(self._decoded(index), generator)
+
+    def _decoded(self, index: int) -> Pair:
+        if self._kept is not None and index in self._kept:
+            return self._kept[index]
+        pair = decode_pair(self.part[index], index, self.part.dataset.info)
+        if self._kept is not None:
+            self._kept[index] = pair
+        return pair
+
+
+def shuffled(count: int, seed: int, epoch: int) -> list[int]:
+    """Return a seeded permutation of `count` indices, another one each epoch."""
+    generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
+    return torch.randperm(count, generator=generator).tolist()
+
+
+def epoch_batches(
+    count: int, batch_size: int, seed: int, epoch: int, rank: int = 0, world: int = 1
+) -> Iterator[list[int]]:
+    """Yield the index batches of one epoch for one of `world` processes.
+
+    A last batch of one sample would break batch normalisation and is left out, unless it is the only one.
+    """
+    order = shuffled(count, seed, epoch)
+    mine = order[rank : len(order) // world * world or None : world]
+    for start in range(0, len(mine), batch_size):
+        batch = mine[start : start + batch_size]
+        if len(batch) > 1 or start == 0:
+            yield batch
