@@ -1,0 +1,105 @@
+"""What a registered model family offers the harness, and what the harness hands it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import BaseModel, ValidationError
+
+from rgbt_bench.datasets.store import Part
+from rgbt_bench.errors import BadInputError
+from rgbt_bench.predictions import Detections
+from rgbt_bench.recipes import Recipe, explain
+from rgbt_bench.schema import DatasetInfo
+
+if TYPE_CHECKING:
+    import torch
+
+Progress = Callable[[str, int, int], None]
+
+
+def no_progress(stage: str, done: int, total: int) -> None:
+    """Report nothing."""
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """A trained model that fills one role of a recipe: its own recipe and its weights file."""
+
+    recipe: Recipe
+    weights: Path
+
+
+@dataclass(frozen=True)
+class TrainContext:
+    """What a stage of training is given.
+
+    `folder` is the run's own folder: checkpoints and logs go there, and the stage leaves its weights at `weights`.
+    """
+
+    folder: Path
+    train: Part
+    val: Part | None
+    seed: int
+    device: str = "auto"
+    requirements: Mapping[str, Requirement] = field(default_factory=dict)
+    progress: Progress = no_progress
+
+    @property
+    def weights(self) -> Path:
+        """The file the last stage has to write."""
+        return self.folder / "weights.safetensors"
+
+
+@dataclass(frozen=True)
+class LatencySubject:
+    """What is timed: one forward pass at a stated batch, with decoding to boxes where `includes` says so."""
+
+    forward: Callable[[], Any]
+    image_size: tuple[int, int]
+    macs: int
+    parameters: int
+    includes: str
+
+
+class Submission(ABC):
+    """A registered model family: one object a recipe and dataset.
+
+    Subclasses set `sections`, the pydantic schemas of the recipe's own sections (`model`, `augment`, `loss`); they are
+    checked here, so that a recipe with an unknown key never starts.
+    """
+
+    sections: ClassVar[Mapping[str, type[BaseModel]]]
+
+    def __init__(self, recipe: Recipe, info: DatasetInfo) -> None:
+        self.recipe = recipe
+        self.info = info
+        self.config = {name: self._section(name, schema) for name, schema in self.sections.items()}
+
+    def _section(self, name: str, schema: type[BaseModel]) -> Any:
+        try:
+            return schema.model_validate(getattr(self.recipe, name))
+        except ValidationError as error:
+            raise BadInputError(explain(error, f"recipe {self.recipe.name}: {name}", schema)) from None
+
+    def stages(self) -> tuple[str, ...]:
+        """Return the names of the training stages, in order."""
+        return ("train",)
+
+    @abstractmethod
+    def train(self, stage: str, context: TrainContext) -> None:
+        """Run one stage, resuming from its last checkpoint; the last stage writes `context.weights`."""
+
+    @abstractmethod
+    def predict(self, weights: Path, part: Part, device: str, progress: Progress) -> Detections:
+        """Return the detections of a trained model on every sample of a part, in pixels of the sample."""
+
+    @abstractmethod
+    def parameters(self) -> dict[str, int]:
+        """Return parameter counts by group, with `total` and `trainable` among them."""
+
+    @abstractmethod
+    def latency_subject(self, batch: int, device: "torch.device", weights: Path | None) -> LatencySubject:
+        """Return what the latency protocol times; without weights the network is built with random ones."""

@@ -1,0 +1,25 @@
+"""The loss curve of a training, as a picture."""
+
+from pathlib import Path
+from typing import Any
+
+
+def draw_curves(history: list[dict[str, Any]], path: Path) -> None:
+    """Draw every loss term over the epochs, training solid and validation dashed, on a logarithmic axis."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.subplots()
+    names = sorted({name for row in history for name in row["train"]}, key=lambda name: (name != "total", name))
+    epochs = [row["epoch"] for row in history]
+    for index, name in enumerate(names):
+        colour = f"C{index}"
+        axes.plot(epochs, [row["train"].get(name) for row in history], color=colour, label=name)
+        if any(name in row["val"] for row in history):
+            axes.plot(epochs, [row["val"].get(name) for row in history], color=colour, linestyle="--")
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("loss (solid: train, dashed: val)")
+    axes.set_yscale("log")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+    figure.savefig(path, dpi=110, format="png")

@@ -1,0 +1,79 @@
+"""What a recipe gives the training loop: the task owns the networks, the optimisers and the step."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
+
+from rgbt_bench.recipes import OptimizerConfig
+
+Losses = dict[str, torch.Tensor]
+
+
+class Task(ABC):
+    """One training: a model that is saved, its optimisers, and the losses of a batch.
+
+    A task with one optimiser defines `losses` only; one with several (a GAN) overrides `train_batch` as well.
+    """
+
+    model: nn.Module
+    optimizers: dict[str, torch.optim.Optimizer]
+    schedulers: dict[str, LRScheduler]
+    clip_norm: float | None = None
+
+    @abstractmethod
+    def batches(self, epoch: int) -> Iterable[Any]:
+        """Return the training batches of an epoch; the same epoch gives the same batches."""
+
+    @abstractmethod
+    def validation_batches(self) -> Iterable[Any]:
+        """Return the validation batches, always the same."""
+
+    @abstractmethod
+    def losses(self, batch: Any) -> Losses:
+        """Return the named loss terms of a batch as scalars, `total` among them; lower is better."""
+
+    @abstractmethod
+    def set_train_mode(self) -> None:
+        """Put every module in the mode its recipe wants for training steps."""
+
+    def prepare(self, accelerator: Accelerator) -> None:
+        """Move the networks and optimisers to the accelerator's device."""
+        self.model = accelerator.prepare_model(self.model)
+        self.optimizers = {name: accelerator.prepare_optimizer(one) for name, one in self.optimizers.items()}
+
+    def train_batch(self, batch: Any, accelerator: Accelerator) -> Losses:
+        """Compute the losses of a batch, back-propagate, and step when enough batches were accumulated."""
+        losses = self.losses(batch)
+        accelerator.backward(losses["total"])
+        if accelerator.sync_gradients and self.clip_norm is not None:
+            accelerator.clip_grad_norm_(self.model.parameters(), self.clip_norm)
+        for optimizer in self.optimizers.values():
+            optimizer.step()
+            optimizer.zero_grad()
+        if accelerator.sync_gradients:
+            for scheduler in self.schedulers.values():
+                scheduler.step()
+        return losses
+
+
+def build_optimizer(
+    config: OptimizerConfig, parameters: Iterable[nn.Parameter], steps: int
+) -> tuple[torch.optim.Optimizer, dict[str, LRScheduler]]:
+    """Return the optimiser of a recipe over the trainable parameters, and its schedule over `steps` steps."""
+    trainable = [parameter for parameter in parameters if parameter.requires_grad]
+    common: Mapping[str, Any] = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
+    optimizer: torch.optim.Optimizer
+    if config.name == "adam":
+        optimizer = torch.optim.Adam(trainable, **common)
+    elif config.name == "adamw":
+        optimizer = torch.optim.AdamW(trainable, **common)
+    else:
+        optimizer = torch.optim.SGD(trainable, momentum=0.9, **common)
+    if config.schedule == "constant":
+        return optimizer, {}
+    return optimizer, {"one-cycle": OneCycleLR(optimizer, max_lr=config.learning_rate, total_steps=steps)}
