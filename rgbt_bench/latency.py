@@ -1,0 +1,130 @@
+"""The latency protocol: warm-up, synchronised passes without data loading, percentiles, everything that was fixed."""
+
+import platform
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict
+
+from rgbt_bench.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+DEFINITION = 1
+MIN_PASSES = 100
+WARM_UP = 20
+
+
+class Timing(BaseModel):
+    """Timed passes of one model: seconds a pass (lower is better) and images a second (higher is better)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    recipe: str
+    preset: str
+    batch: int
+    image_size: tuple[int, int]
+    precision: str
+    compile_mode: str
+    includes: str
+    warm_up: int
+    passes: int
+    median_s: float
+    p90_s: float
+    p99_s: float
+    images_per_s: float
+    macs: int
+    parameters: int
+    weights: str
+
+
+class LatencyReport(BaseModel):
+    """The timings of a recipe and of its teacher in one process, and their ratio; it belongs to the device class."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    definition: int = DEFINITION
+    device: dict[str, Any]
+    threads: int
+    timings: tuple[Timing, ...]
+    ratio_to_teacher: dict[str, float]
+    macs_ratio_to_teacher: float | None
+
+
+def percentile(values: list[float], share: float) -> float:
+    """Return the smallest value that at least `share` (0..1) of the values do not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, max(0, -(-int(share * 1000) * len(ordered) // 1000) - 1))]
+
+
+def time_passes(
+    forwards: dict[str, Callable[[], Any]],
+    device: "torch.device",
+    passes: int,
+    progress: Callable[[str, int, int], None],
+) -> dict[str, list[float]]:
+    """Return the seconds of each pass by model; the models take turns, so that a drifting clock hits all alike.
+
+    Raises:
+        UsageError: fewer passes than the protocol's minimum.
+    """
+    import torch
+
+    if passes < MIN_PASSES:
+        raise UsageError(f"--passes {passes}: the protocol asks for at least {MIN_PASSES}")
+    seconds: dict[str, list[float]] = {name: [] for name in forwards}
+    with torch.inference_mode():
+        for round_ in range(WARM_UP + passes):
+            for name, forward in forwards.items():
+                taken = _time_once(forward, device)
+                if round_ >= WARM_UP:
+                    seconds[name].append(taken)
+            progress("timing", round_ + 1, WARM_UP + passes)
+    return seconds
+
+
+def _time_once(forward: Callable[[], Any], device: "torch.device") -> float:
+    import torch
+
+    if device.type == "cuda":
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+        torch.cuda.synchronize(device)
+        start.record()
+        forward()
+        end.record()
+        torch.cuda.synchronize(device)
+        return float(start.elapsed_time(end)) / 1000
+    began = time.perf_counter()
+    forward()
+    return time.perf_counter() - began
+
+
+def describe_device(device: "torch.device") -> dict[str, Any]:
+    """Return what is known of the device: its name, and for a GPU its driver-side figures."""
+    import torch
+
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        return {
+            "type": "cuda",
+            "name": properties.name,
+            "memory_gib": round(properties.total_memory / 2**30, 1),
+            "cuda": torch.version.cuda,
+            "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
+            "tf32": torch.backends.cuda.matmul.allow_tf32,
+        }
+    return {"type": device.type, "name": cpu_name(), "machine": platform.machine()}
+
+
+def cpu_name() -> str:
+    """Return the processor's name where the system tells it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:  # noqa: PTH123
+            for line in lines:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or "unknown"

@@ -1,0 +1,1 @@
+"""The frozen tracks, the papers' figures and the tables made of them."""

@@ -1,0 +1,83 @@
+"""The papers' own figures, as packaged data: every table with its columns, rows and the recipes that stand for them."""
+
+from functools import cache
+from importlib.resources import files
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from ruamel.yaml import YAML
+
+from rgbt_bench.errors import UsageError, unknown_name
+
+Kind = Literal["detection", "parameters", "latency", "reported"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Column(_Record):
+    """One column: its printed name and, where we measure it, our figure's name and the factor to the paper's unit."""
+
+    name: str
+    measured: str | None = None
+    scale: float = 1.0
+    digits: int = 1
+
+
+class Row(_Record):
+    """One row: the paper's figures, null where the paper has none, and the recipe that stands for it."""
+
+    recipe: str | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+    figures: tuple[float | None, ...]
+
+
+class Table(_Record):
+    """One results table of a paper; `kind` says what fills our side of it."""
+
+    title: str
+    kind: Kind
+    track: str | None = None
+    batch: int | None = None
+    columns: tuple[Column, ...]
+    rows: dict[str, Row]
+    notes: tuple[str, ...] = ()
+
+
+class Paper(_Record):
+    """One paper: its title, where it is published, its tables, and claims that its own tables contradict."""
+
+    key: str
+    title: str
+    source: str
+    tables: dict[str, Table]
+    notes: tuple[str, ...] = ()
+
+
+@cache
+def papers() -> dict[str, Paper]:
+    """Return every paper by key, from the packaged `leaderboards/papers/`."""
+    found = {}
+    folder = files("rgbt_leaderboards") / "papers"
+    for path in sorted(folder.iterdir(), key=lambda path: path.name):
+        if path.name.endswith(".yaml"):
+            content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+            paper = Paper.model_validate(content)
+            found[paper.key] = paper
+    return found
+
+
+def find_table(name: str) -> tuple[Paper, str, Table]:
+    """Return the paper and table that `ffkd/table-2` names.
+
+    Raises:
+        UsageError: no such paper or table.
+    """
+    key, slash, table = name.partition("/")
+    known = [f"{paper.key}/{one}" for paper in papers().values() for one in paper.tables]
+    if not slash:
+        raise UsageError(f"{name!r}: write PAPER/TABLE, such as {known[0]}")
+    if key not in papers() or table not in papers()[key].tables:
+        raise unknown_name("table", name, known)
+    return papers()[key], table, papers()[key].tables[table]

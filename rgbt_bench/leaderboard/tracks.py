@@ -1,0 +1,90 @@
+"""The frozen tracks: which label and protocol digests make a result official."""
+
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from ruamel.yaml import YAML
+
+from rgbt_bench.files import sha256_json
+from rgbt_bench.metrics.detection import PROTOCOL
+from rgbt_bench.results import Standing
+
+PENDING = "pending"
+VERSION = "v1"
+PROTOCOLS: dict[str, dict[str, Any]] = {"coco": PROTOCOL}
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class OfficialData(_Record):
+    """The official part of a dataset; a digest nobody has confirmed yet is `pending`."""
+
+    dataset: str
+    part: str
+    samples: int
+    boxes: int
+    label_digest: str
+    rgb_digest: str
+    thermal_digest: str
+    source: str
+
+
+class Track(_Record):
+    """A track: the official data it is scored on and the protocol; `ranked` is false for the installation check."""
+
+    data: str
+    protocol: str
+    ranked: bool = True
+
+
+class Leaderboard(_Record):
+    """One version of the leaderboard's frozen definitions."""
+
+    version: int
+    protocols: dict[str, str]
+    data: dict[str, OfficialData]
+    tracks: dict[str, Track]
+
+
+@cache
+def leaderboard(version: str = VERSION) -> Leaderboard:
+    """Return the frozen definitions of a leaderboard version, from the packaged `leaderboards/`."""
+    text = (files("rgbt_leaderboards") / version / "leaderboard.yaml").read_text(encoding="utf-8")
+    return Leaderboard.model_validate(YAML(typ="safe", pure=True).load(text))
+
+
+def protocol_digest(name: str) -> str:
+    """Return the digest of a protocol: over its canonical parameters and definition version, not over code."""
+    return sha256_json(PROTOCOLS[name])
+
+
+def official_data(dataset: str, part: str) -> OfficialData | None:
+    """Return what is official of a dataset's part, or None."""
+    for data in leaderboard().data.values():
+        if (data.dataset, data.part) == (dataset, part):
+            return data
+    return None
+
+
+def standing(track: str, part: str, protocol: str, label_digest: str) -> tuple[Standing, str]:
+    """Return whether numbers on these labels may rank on a track, and the reason in one sentence."""
+    board = leaderboard()
+    if track not in board.tracks:
+        return "unofficial", f"leaderboard {VERSION} has no track {track}"
+    frozen = board.tracks[track]
+    data = board.data[frozen.data]
+    if not frozen.ranked:
+        return "unofficial", f"{track} is for checking an installation and never ranks"
+    if data.part != part:
+        return "unofficial", f"{track} is scored on the part {data.part}, not {part}"
+    if protocol != frozen.protocol or protocol_digest(protocol) != board.protocols[frozen.protocol]:
+        return "unofficial", f"the protocol is not the one frozen in leaderboard {VERSION}"
+    if data.label_digest == PENDING:
+        return "pending", f"nobody has confirmed the official label digest of {track} yet"
+    if data.label_digest != label_digest:
+        return "unofficial", f"these labels ({label_digest[:12]}) are not the official ones ({data.label_digest[:12]})"
+    return "official", f"scored on the official labels of {track}"

@@ -1,0 +1,134 @@
+"""The result of a run: one JSON with its numbers and everything that says what they were computed on."""
+
+import os
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rgbt_bench import __version__
+from rgbt_bench.errors import BadInputError
+from rgbt_bench.files import read_json, write_json
+from rgbt_bench.latency import cpu_name
+
+RESULT_SCHEMA = 1
+RESULT_FILE = "result.json"
+_LIBRARIES = (
+    "numpy", "pillow", "pyarrow", "hotcoco", "pycocotools", "torch", "torchvision", "timm", "effdet", "accelerate",
+)  # fmt: skip
+
+Figure = float | None
+Standing = Literal["official", "pending", "unofficial"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DetectionMetrics(_Record):
+    """COCO figures in 0..1, higher is better; None where there is nothing to average.
+
+    `subsets` holds the same figures over the samples of one illumination; they are shown, never ranked.
+    """
+
+    figures: dict[str, Figure]
+    per_class: dict[str, dict[str, Figure]]
+    subsets: dict[str, dict[str, Figure]] = Field(default_factory=dict)
+    subset_samples: dict[str, int] = Field(default_factory=dict)
+
+
+class DataProvenance(_Record):
+    """What the predictions were scored against, and what the model was trained on."""
+
+    dataset: str
+    part: str
+    samples: int
+    label_digest: str
+    rgb_digest: str
+    thermal_digest: str | None
+    ids_sha256: str
+    fingerprint: str
+    train_label_digest: str | None = None
+    val_label_digest: str | None = None
+
+
+class ModelProvenance(_Record):
+    """Which recipe and weights made the predictions; empty for predictions brought from outside."""
+
+    recipe: str
+    preset: str
+    recipe_digest: str
+    run_key: str
+    seed: int
+    settings: tuple[str, ...]
+    weights_sha256: str
+    requires: dict[str, str]
+    parameters: dict[str, int]
+    epochs: int
+
+
+class Result(_Record):
+    """One run's numbers with their provenance; `standing` says whether they may ever rank on their track."""
+
+    result_schema: int = RESULT_SCHEMA
+    track: str
+    standing: Standing
+    standing_reason: str
+    protocol: dict[str, Any]
+    protocol_digest: str
+    evaluator: str
+    metrics: DetectionMetrics
+    predictions_sha256: str
+    data: DataProvenance
+    model: ModelProvenance | None = None
+    durations_s: dict[str, float]
+    libraries: dict[str, str]
+    hardware: dict[str, Any]
+    created: str
+
+    def write(self, path: Path) -> None:
+        """Write the result atomically."""
+        write_json(path, self.model_dump(mode="json"))
+
+
+def read_result(path: Path) -> Result:
+    """Read a result file.
+
+    Raises:
+        MissingError: there is no such file.
+        BadInputError: not a result of this schema.
+    """
+    try:
+        return Result.model_validate(read_json(path))
+    except ValidationError as error:
+        raise BadInputError(f"{path}: not a result of schema {RESULT_SCHEMA}: {error}") from None
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of what took part in a number."""
+    found = {"rgbt-bench": __version__, "python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def hardware(device: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return the machine's processor, cores and platform, with the device's description where one was used."""
+    found: dict[str, Any] = {
+        "cpu": cpu_name(),
+        "cores": os.cpu_count(),
+        "system": platform.system(),
+        "machine": platform.machine(),
+    }
+    return found | ({"device": device} if device else {})
+
+
+def now() -> str:
+    """Return the present time as ISO 8601, in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,137 @@
+"""Runs: an idempotent folder for each recipe on each dataset, named by what decides its outcome."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rgbt_bench import paths
+from rgbt_bench.datasets.store import Dataset
+from rgbt_bench.errors import UsageError, unknown_name
+from rgbt_bench.files import sha256_json
+from rgbt_bench.recipes import Recipe, load_recipe
+from rgbt_bench.results import RESULT_FILE
+
+WEIGHTS_FILE = "weights.safetensors"
+PREDICTIONS_FILE = "predictions.json"
+RUN_FILE = "run.json"
+SHEET_FILE = "predictions.png"
+State = Literal["done", "to evaluate", "to resume", "to train"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One recipe on one dataset with one seed: its key, its folder, and the runs whose weights it needs."""
+
+    recipe: Recipe
+    dataset: str
+    seed: int
+    key: str
+    folder: Path
+    settings: tuple[str, ...]
+    requires: Mapping[str, "Run"]
+
+    @property
+    def weights(self) -> Path:
+        """The file of the trained weights."""
+        return self.folder / WEIGHTS_FILE
+
+    @property
+    def state(self) -> State:
+        """What is left to do, read from what is in the folder."""
+        if self.weights.is_file():
+            return "done" if (self.folder / RESULT_FILE).is_file() else "to evaluate"
+        return "to resume" if (self.folder / "checkpoint").is_dir() else "to train"
+
+
+def plan_run(
+    name: str,
+    dataset: Dataset,
+    preset: str = "paper",
+    seed: int | None = None,
+    settings: tuple[str, ...] = (),
+    home: Path | None = None,
+) -> Run:
+    """Return the run that a recipe name means on a dataset, with the runs it requires.
+
+    `settings` are `path=value`, for this recipe, or `RECIPE:path=value`, for one that it requires.
+
+    Raises:
+        UsageError: an unknown recipe, preset or setting, or recipes that require each other.
+    """
+    own, others = _split_settings(settings)
+    planned: dict[str, Run] = {}
+    run = _plan(name, dataset, preset, seed, own, others, home or paths.runs_home(), (), planned)
+    unused = sorted(others.keys() - planned.keys() - {run.recipe.name})
+    if unused:
+        raise unknown_name("recipe in --set", unused[0], planned)
+    return run
+
+
+def in_order(run: Run) -> list[Run]:
+    """Return a run and all it requires, each once, what is required first."""
+    ordered: dict[str, Run] = {}
+
+    def visit(one: Run) -> None:
+        for required in one.requires.values():
+            visit(required)
+        ordered.setdefault(one.key, one)
+
+    visit(run)
+    return list(ordered.values())
+
+
+def finished_runs(home: Path | None = None) -> Iterator[Path]:
+    """Yield the folder of every run that has a result, in the order of their paths."""
+    yield from sorted(path.parent for path in (home or paths.runs_home()).glob(f"*/*/*/{RESULT_FILE}"))
+
+
+def _plan(
+    name: str,
+    dataset: Dataset,
+    preset: str,
+    seed: int | None,
+    own: tuple[str, ...],
+    others: Mapping[str, tuple[str, ...]],
+    home: Path,
+    above: tuple[str, ...],
+    planned: dict[str, Run],
+) -> Run:
+    if name in above:
+        raise UsageError(f"recipes require each other in a circle: {' -> '.join([*above, name])}")
+    recipe = load_recipe(name, preset, own)
+    chosen = recipe.seed if seed is None else seed
+    requires = {
+        role: planned.get(required)
+        or _plan(required, dataset, preset, chosen, others.get(required, ()), others, home, (*above, name), planned)
+        for role, required in recipe.requires.items()
+    }
+    key = sha256_json(_key_content(recipe, dataset, chosen, requires))
+    folder = home / dataset.name / f"{recipe.name}-{preset}" / key[:12]
+    run = Run(recipe, dataset.name, chosen, key, folder, own, requires)
+    planned[name] = run
+    return run
+
+
+def _key_content(recipe: Recipe, dataset: Dataset, seed: int, requires: Mapping[str, Run]) -> dict[str, Any]:
+    """Return what decides a run's outcome: recipe, data, seed, and the runs it builds on."""
+    return {
+        "recipe": recipe.name,
+        "recipe_digest": recipe.digest,
+        "seed": seed,
+        "data": {name: dataset.part(name).record.model_dump(mode="json") for name in dataset.parts},
+        "requires": {role: run.key for role, run in requires.items()},
+    }
+
+
+def _split_settings(settings: tuple[str, ...]) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
+    own: list[str] = []
+    others: dict[str, tuple[str, ...]] = {}
+    for setting in settings:
+        path = setting.partition("=")[0]
+        recipe, colon, _ = path.partition(":")
+        if colon:
+            others[recipe] = (*others.get(recipe, ()), setting[len(recipe) + 1 :])
+        else:
+            own.append(setting)
+    return tuple(own), others
