@@ -4,8 +4,10 @@ import json
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -45,7 +47,6 @@ def fit(
     Raises:
         DivergedError: a loss is not finite; the last checkpoint is kept.
     """
-    accelerator.gradient_accumulation_steps = schedule.accumulate
     restored = load_checkpoint(folder / CHECKPOINT_FOLDER, task.model)
     task.prepare(accelerator)
     state = LoopState()
@@ -84,16 +85,22 @@ def _train_epoch(
     task.set_train_mode()
     sums: defaultdict[str, float] = defaultdict(float)
     count = 0
-    for batch in task.batches(state.epoch):
+    for window in _windows(task.batches(state.epoch), schedule.accumulate):
         if schedule.max_steps is not None and state.step >= schedule.max_steps:
             break
-        with accelerator.accumulate(task.model):
-            losses = task.train_batch(batch, accelerator)
-        _add(sums, losses, f"epoch {state.epoch + 1}, step {state.step + 1}")
-        count += 1
         state.step += 1
+        for losses in task.train_window(window, accelerator):
+            _add(sums, losses, f"epoch {state.epoch + 1}, step {state.step}")
+            count += 1
         progress(f"epoch {state.epoch + 1}/{schedule.epochs}, step {state.step}", state.epoch, schedule.epochs)
     return {name: value / max(count, 1) for name, value in sums.items()}
+
+
+def _windows(batches: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    """Yield the batches of each optimiser step; the last step of an epoch takes what is left."""
+    iterator = iter(batches)
+    while window := list(islice(iterator, size)):
+        yield window
 
 
 @torch.no_grad()

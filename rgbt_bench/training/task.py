@@ -1,7 +1,8 @@
 """What a recipe gives the training loop: the task owns the networks, the optimisers and the step."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ Losses = dict[str, torch.Tensor]
 class Task(ABC):
     """One training: a model that is saved, its optimisers, and the losses of a batch.
 
-    A task with one optimiser defines `losses` only; one with several (a GAN) overrides `train_batch` as well.
+    A task with one optimiser defines `losses` only; one with several (a GAN) overrides `train_window` as well.
     """
 
     model: nn.Module
@@ -46,19 +47,24 @@ class Task(ABC):
         self.model = accelerator.prepare_model(self.model)
         self.optimizers = {name: accelerator.prepare_optimizer(one) for name, one in self.optimizers.items()}
 
-    def train_batch(self, batch: Any, accelerator: Accelerator) -> Losses:
-        """Compute the losses of a batch, back-propagate, and step when enough batches were accumulated."""
-        losses = self.losses(batch)
-        accelerator.backward(losses["total"])
-        if accelerator.sync_gradients and self.clip_norm is not None:
+    def train_window(self, window: Sequence[Any], accelerator: Accelerator) -> list[Losses]:
+        """Take one optimiser step on the mean gradient of a window's batches, and return the losses of each."""
+        found = []
+        for number, batch in enumerate(window, start=1):
+            # processes exchange gradients once a step, not once a batch
+            waits = number < len(window)
+            with accelerator.no_sync(self.model) if waits else nullcontext():
+                losses = self.losses(batch)
+                accelerator.backward(losses["total"] / len(window))
+            found.append(losses)
+        if self.clip_norm is not None:
             accelerator.clip_grad_norm_(self.model.parameters(), self.clip_norm)
         for optimizer in self.optimizers.values():
             optimizer.step()
             optimizer.zero_grad()
-        if accelerator.sync_gradients:
-            for scheduler in self.schedulers.values():
-                scheduler.step()
-        return losses
+        for scheduler in self.schedulers.values():
+            scheduler.step()
+        return found
 
 
 def build_optimizer(
