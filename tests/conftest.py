@@ -11,7 +11,7 @@ from rgbt_bench.datasets.sample import scenes
 from rgbt_bench.datasets.sample_converter import SampleConverter, to_item
 from rgbt_bench.datasets.store import Dataset
 
-TINY = {"train": 12, "val": 4, "test": 6}
+TINY = {"train": 12, "val": 4, "test": 12}
 
 
 class TinySample(SampleConverter):

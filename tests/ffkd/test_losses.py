@@ -2,9 +2,10 @@ import math
 
 import pytest
 import torch
+from torch.autograd import gradcheck
+
 from rgbt_baselines.ffkd.losses import class_distillation, distillation_terms
 from rgbt_baselines.ffkd.model import DetectorConfig, FusionDetector, Outputs, freeze_backbones, set_train_mode
-from torch.autograd import gradcheck
 
 LN3 = math.log(3)
 

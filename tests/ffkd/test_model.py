@@ -5,6 +5,9 @@ import pytest
 import timm
 import torch
 from pydantic import ValidationError
+from safetensors.torch import save_file
+from torch.utils.flop_counter import FlopCounterMode
+
 from rgbt_baselines.ffkd.model import (
     Branch,
     DetectionConfig,
@@ -18,9 +21,6 @@ from rgbt_baselines.ffkd.model import (
     parameter_counts,
     set_train_mode,
 )
-from safetensors.torch import save_file
-from torch.utils.flop_counter import FlopCounterMode
-
 from rgbt_bench.errors import BadInputError, MissingError, UsageError
 
 QUICK = {"num_classes": 3, "image_size": 96, "fpn_channels": 48, "fpn_cells": 2, "drop_path": 0, "norm_momentum": 0.1}
