@@ -1,0 +1,131 @@
+"""Which results may fill a cell of a paper's table."""
+
+import pytest
+
+from rgbt_bench.errors import UsageError
+from rgbt_bench.files import write_json
+from rgbt_bench.harness import score_file
+from rgbt_bench.latency import LatencyReport, Timing
+from rgbt_bench.leaderboard.reproduce import as_text, digits_of, reproduce
+from rgbt_bench.predictions import Detections, write_predictions
+from rgbt_bench.recipes import load_recipe
+from rgbt_bench.results import ModelProvenance
+
+
+@pytest.fixture
+def store(tiny, home, tmp_path):
+    """Put a result into the runs as if a recipe had made it."""
+    import numpy as np
+
+    part = tiny.part("test")
+    none = np.zeros(0, dtype=np.int64)
+    write_predictions(tmp_path / "p.json", Detections(none, none, np.zeros((0, 4)), np.zeros(0)), part.ids)
+    scored = score_file(tmp_path / "p.json", part, "detection-rgbt")
+
+    def put(recipe, ap, standing="official", dataset="flir", preset="paper", digest=None, created="2026-01-01"):
+        model = ModelProvenance(
+            recipe=recipe, preset=preset, recipe_digest=digest or load_recipe(recipe, preset).digest, run_key="k",
+            seed=0,
+            settings=(), weights_sha256="w", requires={}, parameters={}, epochs=1,
+        )  # fmt: skip
+        figures = {**scored.metrics.figures, "AP": ap, "AP50": ap, "AP75": None}
+        result = scored.model_copy(
+            update={
+                "standing": standing,
+                "created": created,
+                "model": model,
+                "data": scored.data.model_copy(update={"dataset": dataset}),
+                "metrics": scored.metrics.model_copy(update={"figures": figures}),
+            }
+        )
+        name = f"{ap}".replace(".", "")
+        result.write(home / "runs" / dataset / f"{recipe}-{preset}" / name / "result.json")
+
+    return put
+
+
+def measured(content, row):
+    return next(entry["measured"] for entry in content["rows"] if entry["name"] == row)
+
+
+def test_nothing_measured_is_empty_cells_beside_the_papers_figures():
+    content = reproduce("ffkd/table-2")
+    assert [row["measured"] for row in content["rows"]] == [[None, None, None]] * 7
+    assert content["rows"][-1]["paper"] == [31.5, 64.8, 24.7]
+    text = as_text(content, "md", digits_of("ffkd/table-2"))
+    assert "| S-Distillation | 31.5" in text
+    assert "nan" not in text.lower()
+    assert "None" not in text
+
+
+def test_an_official_paper_run_fills_its_cells_in_the_papers_unit(store):
+    store("ffkd-student", 0.3125)
+    assert measured(reproduce("ffkd/table-2"), "S-Distillation") == [31.25, 31.25, None]
+    assert measured(reproduce("ffkd/table-2"), "S-Fusion") == [None, None, None]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"standing": "unofficial"},
+        {"standing": "pending"},
+        {"preset": "quick"},
+        {"dataset": "sample"},
+        {"digest": "0" * 64},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_no_other_run_fills_a_cell(store, changed):
+    store("ffkd-student", 0.3, **changed)
+    assert measured(reproduce("ffkd/table-2"), "S-Distillation") == [None, None, None]
+
+
+def test_the_newest_run_counts(store):
+    store("ffkd-student", 0.2, created="2026-01-02")
+    store("ffkd-student", 0.3, created="2026-01-01")
+    assert measured(reproduce("ffkd/table-2"), "S-Distillation")[0] == 20.0
+
+
+def test_quick_figures_never_stand_beside_the_papers(store):
+    store("ffkd-student", 0.4, standing="unofficial", dataset="sample", preset="quick")
+    content = reproduce("ffkd/table-2", "quick", "sample")
+    assert measured(content, "S-Distillation")[0] == 40.0
+    assert all(figure is None for row in content["rows"] for figure in row["paper"])
+    assert "paper" not in as_text(content, "md", digits_of("ffkd/table-2"))
+    assert measured(reproduce("ffkd/table-2", "quick"), "S-Distillation") == [None, None, None]
+
+
+def test_latency_fills_only_its_own_batch(home):
+    def timing(recipe, batch, seconds):
+        return Timing(
+            recipe=recipe, preset="paper", batch=batch, image_size=(640, 640), precision="float32",
+            compile_mode="eager", includes="", warm_up=20, passes=100, median_s=seconds, p90_s=seconds, p99_s=seconds,
+            images_per_s=batch / seconds, macs=1, parameters=1, weights="random",
+        )  # fmt: skip
+
+    report = LatencyReport(
+        device={"type": "cpu", "name": "x"},
+        threads=1,
+        timings=(timing("ffkd-student", 1, 9.0), timing("ffkd-student", 32, 1.6)),
+        ratio_to_teacher={},
+        macs_ratio_to_teacher=None,
+    )
+    write_json(home / "latency" / "a.json", report.model_dump(mode="json"))
+    content = reproduce("ffkd/table-3")
+    assert measured(content, "S-Distillation") == [pytest.approx(0.05)]
+    assert measured(content, "T-Fusion") == [None]
+
+
+def test_tables_that_nothing_measures_yet_show_the_papers_figures():
+    content = reproduce("rdrkd/table-1")
+    assert content["rows"][-1]["paper"][0] == 22.1
+    assert {value for row in content["rows"] for value in row["measured"]} == {None}
+
+
+def test_unknown_tables_are_named():
+    with pytest.raises(UsageError, match="Did you mean 'ffkd/table-2'"):
+        reproduce("ffkd/table2")
+    with pytest.raises(UsageError, match="write PAPER/TABLE"):
+        reproduce("ffkd")
+    with pytest.raises(UsageError, match="unknown format 'tex'"):
+        as_text(reproduce("ffkd/table-2"), "tex", digits_of("ffkd/table-2"))
