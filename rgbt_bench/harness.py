@@ -68,8 +68,18 @@ def _execute_one(run: Run, dataset: Dataset, device: str, progress: Progress) ->
 
 def _train(run: Run, submission: Submission, dataset: Dataset, device: str, progress: Progress) -> dict[str, float]:
     if run.weights.is_file():
-        return dict(read_json(run.folder / RUN_FILE)["durations_s"])
-    run.folder.mkdir(parents=True, exist_ok=True)
+        return {"train": _trained_seconds(run.folder)}
+    write_json(
+        run.folder / RUN_FILE,
+        {
+            "key": run.key,
+            "recipe": run.recipe.model_dump(mode="json"),
+            "dataset": run.dataset,
+            "seed": run.seed,
+            "settings": run.settings,
+            "requires": {role: one.key for role, one in run.requires.items()},
+        },
+    )
     context = TrainContext(
         folder=run.folder,
         train=dataset.part("train"),
@@ -81,24 +91,11 @@ def _train(run: Run, submission: Submission, dataset: Dataset, device: str, prog
     )
     for stage in submission.stages():
         submission.train(stage, context)
-    durations = {"train": round(_trained_seconds(run.folder), 3)}
-    write_json(
-        run.folder / RUN_FILE,
-        {
-            "key": run.key,
-            "recipe": run.recipe.model_dump(mode="json"),
-            "dataset": run.dataset,
-            "seed": run.seed,
-            "settings": run.settings,
-            "requires": {role: one.key for role, one in run.requires.items()},
-            "durations_s": durations,
-        },
-    )
-    return durations
+    return {"train": _trained_seconds(run.folder)}
 
 
 def _trained_seconds(folder: Path) -> float:
-    return sum(row["seconds"] for row in _history(folder))
+    return round(sum(row["seconds"] for row in _history(folder)), 3)
 
 
 def _history(folder: Path) -> list[dict[str, float]]:

@@ -35,7 +35,7 @@ class DetectionMetrics(_Record):
     """
 
     figures: dict[str, Figure]
-    per_class: dict[str, dict[str, Figure]]
+    per_class: dict[str, dict[str, int | Figure]]
     subsets: dict[str, dict[str, Figure]] = Field(default_factory=dict)
     subset_samples: dict[str, int] = Field(default_factory=dict)
 

@@ -117,10 +117,10 @@ class Batches:
         """Return the number of batches of a training epoch."""
         return sum(1 for _ in epoch_batches(len(self.view), self.batch_size, self.seed, 0))
 
-    def epoch(self, number: int, rank: int = 0, world: int = 1) -> Iterator[Batch]:
+    def epoch(self, number: int) -> Iterator[Batch]:
         """Return the shuffled, augmented batches of one epoch."""
         self.view.epoch = number
-        return self._load(list(epoch_batches(len(self.view), self.batch_size, self.seed, number, rank, world)))
+        return self._load(list(epoch_batches(len(self.view), self.batch_size, self.seed, number)))
 
     def in_order(self) -> Iterator[Batch]:
         """Return all samples in the order of their ids."""

@@ -52,20 +52,18 @@ class FfkdTask(Task):
         self.optimizers = {"main": built}
         self.clip_norm = optimizer.clip_norm
         self.device = torch.device("cpu")
-        self.rank, self.world = 0, 1
 
     def prepare(self, accelerator: Accelerator) -> None:
         """Move the networks to the accelerator's device."""
         super().prepare(accelerator)
         self.device = accelerator.device
-        self.rank, self.world = accelerator.process_index, accelerator.num_processes
         self.head.to(self.device)
         if self.teacher is not None:
             self.teacher.to(self.device)
 
     def batches(self, epoch: int) -> Iterator[Batch]:
         """Return the batches of an epoch on the device."""
-        return (batch.to(self.device) for batch in self.train_batches.epoch(epoch, self.rank, self.world))
+        return (batch.to(self.device) for batch in self.train_batches.epoch(epoch))
 
     def validation_batches(self) -> Iterator[Batch]:
         """Return the validation batches on the device; none without a validation part."""

@@ -128,16 +128,13 @@ def shuffled(count: int, seed: int, epoch: int) -> list[int]:
     return torch.randperm(count, generator=generator).tolist()
 
 
-def epoch_batches(
-    count: int, batch_size: int, seed: int, epoch: int, rank: int = 0, world: int = 1
-) -> Iterator[list[int]]:
-    """Yield the index batches of one epoch for one of `world` processes.
+def epoch_batches(count: int, batch_size: int, seed: int, epoch: int) -> Iterator[list[int]]:
+    """Yield the index batches of one epoch, in a seeded order.
 
     A last batch of one sample would break batch normalisation and is left out, unless it is the only one.
     """
     order = shuffled(count, seed, epoch)
-    mine = order[rank : len(order) // world * world or None : world]
-    for start in range(0, len(mine), batch_size):
-        batch = mine[start : start + batch_size]
+    for start in range(0, len(order), batch_size):
+        batch = order[start : start + batch_size]
         if len(batch) > 1 or start == 0:
             yield batch

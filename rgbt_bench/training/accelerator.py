@@ -28,10 +28,23 @@ def resolve_device(device: str) -> torch.device:
     return torch.device(device)
 
 
-@cache
 def accelerator(device: str) -> Accelerator:
-    """Return the process's Accelerator on a device of `resolve_device`."""
-    resolved = resolve_device(device)
-    if PartialState._shared_state and PartialState().device.type != resolved.type:
-        raise UsageError(f"--device {device}: this process already trains on {PartialState().device}")
-    return Accelerator(cpu=resolved.type == "cpu")
+    """Return the process's one Accelerator, on a device of `resolve_device`.
+
+    Raises:
+        UsageError: the process trains on another device already, or is one of several.
+    """
+    built = _accelerator(resolve_device(device).type)
+    if built.num_processes > 1:
+        raise UsageError("a run trains in one process; start it without torchrun or `accelerate launch`")
+    return built
+
+
+@cache
+def _accelerator(kind: str) -> Accelerator:
+    if PartialState._shared_state and PartialState().device.type != kind:
+        raise UsageError(f"--device {kind}: this process already trains on {PartialState().device}")
+    # the same command twice gives the same metric, on a GPU too
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    return Accelerator(cpu=kind == "cpu")

@@ -8,7 +8,7 @@ def draw_curves(history: list[dict[str, Any]], path: Path) -> None:
     """Draw every loss term over the epochs, training solid and validation dashed, on a logarithmic axis."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 4), layout="constrained")
+    figure = Figure(figsize=(8, 4), layout="constrained")
     axes = figure.subplots()
     names = sorted({name for row in history for name in row["train"]}, key=lambda name: (name != "total", name))
     epochs = [row["epoch"] for row in history]
@@ -21,5 +21,6 @@ def draw_curves(history: list[dict[str, Any]], path: Path) -> None:
     axes.set_ylabel("loss (solid: train, dashed: val)")
     axes.set_yscale("log")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
+    # beside the axes: eight curves leave no free corner inside
+    axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
     figure.savefig(path, dpi=110, format="png")

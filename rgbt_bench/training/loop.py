@@ -23,6 +23,7 @@ CHECKPOINT_FOLDER = "checkpoint"
 BEST_FILE = "best.safetensors"
 LOSS_FILE = "losses.jsonl"
 CURVE_FILE = "losses.png"
+DRAWN_EVERY_S = 30.0  # a picture takes longer than an epoch of a small set
 
 
 class DivergedError(BenchError):
@@ -53,24 +54,24 @@ def fit(
     if restored is not None:
         state, optimizers = restored
         _load_optimizers(task, optimizers)
+    drawn = -DRAWN_EVERY_S
     while not state.finished:
         _seed(seed, state.epoch)
         began = time.monotonic()
         train = _train_epoch(task, schedule, state, accelerator, progress)
-        val = _validate(task, accelerator)
+        val = _validate(task)
         _close_epoch(state, schedule, train, val, time.monotonic() - began)
         model = accelerator.unwrap_model(task.model)
-        if accelerator.is_main_process:
-            if state.best_epoch == state.epoch:
-                save_weights(folder / BEST_FILE, model)
-            save_checkpoint(folder / CHECKPOINT_FOLDER, model, _optimizer_states(task), state)
-            write_text(folder / LOSS_FILE, "".join(json.dumps(row) + "\n" for row in state.history))
+        if state.best_epoch == state.epoch:
+            save_weights(folder / BEST_FILE, model)
+        save_checkpoint(folder / CHECKPOINT_FOLDER, model, _optimizer_states(task), state)
+        write_text(folder / LOSS_FILE, "".join(json.dumps(row) + "\n" for row in state.history))
+        if state.finished or time.monotonic() - drawn > DRAWN_EVERY_S:
             write_with(folder / CURVE_FILE, lambda path: draw_curves(state.history, path))
-        progress("training", state.epoch, schedule.epochs)
-    if accelerator.is_main_process:
-        source = BEST_FILE if schedule.keep == "best" else f"{CHECKPOINT_FOLDER}/model.safetensors"
-        write_bytes(folder / "weights.safetensors", (folder / source).read_bytes())
-    accelerator.wait_for_everyone()
+            drawn = time.monotonic()
+        progress("training", *_done(state, schedule))
+    source = BEST_FILE if schedule.keep == "best" else f"{CHECKPOINT_FOLDER}/model.safetensors"
+    write_bytes(folder / "weights.safetensors", (folder / source).read_bytes())
     accelerator.free_memory()
     return state
 
@@ -92,7 +93,7 @@ def _train_epoch(
         for losses in task.train_window(window, accelerator):
             _add(sums, losses, f"epoch {state.epoch + 1}, step {state.step}")
             count += 1
-        progress(f"epoch {state.epoch + 1}/{schedule.epochs}, step {state.step}", state.epoch, schedule.epochs)
+        progress(f"epoch {state.epoch + 1}, step {state.step}", *_done(state, schedule))
     return {name: value / max(count, 1) for name, value in sums.items()}
 
 
@@ -104,13 +105,12 @@ def _windows(batches: Iterable[Any], size: int) -> Iterator[list[Any]]:
 
 
 @torch.no_grad()
-def _validate(task: Task, accelerator: Accelerator) -> dict[str, float]:
+def _validate(task: Task) -> dict[str, float]:
     task.model.eval()
     sums: defaultdict[str, float] = defaultdict(float)
     count = 0
     for batch in task.validation_batches():
-        losses = {name: accelerator.reduce(value, reduction="mean") for name, value in task.losses(batch).items()}
-        _add(sums, losses, "validation")
+        _add(sums, task.losses(batch), "validation")
         count += 1
     return {name: value / count for name, value in sums.items()} if count else {}
 
@@ -136,6 +136,11 @@ def _close_epoch(
     exhausted = schedule.patience is not None and state.epoch - state.best_epoch >= schedule.patience
     stepped_out = schedule.max_steps is not None and state.step >= schedule.max_steps
     state.finished = state.epoch >= schedule.epochs or exhausted or stepped_out
+
+
+def _done(state: LoopState, schedule: ScheduleConfig) -> tuple[int, int]:
+    """Return how much is done of how much, in steps where they end the training, else in epochs."""
+    return (state.step, schedule.max_steps) if schedule.max_steps is not None else (state.epoch, schedule.epochs)
 
 
 def _seed(seed: int, epoch: int) -> None:

@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -50,12 +49,9 @@ class Task(ABC):
     def train_window(self, window: Sequence[Any], accelerator: Accelerator) -> list[Losses]:
         """Take one optimiser step on the mean gradient of a window's batches, and return the losses of each."""
         found = []
-        for number, batch in enumerate(window, start=1):
-            # processes exchange gradients once a step, not once a batch
-            waits = number < len(window)
-            with accelerator.no_sync(self.model) if waits else nullcontext():
-                losses = self.losses(batch)
-                accelerator.backward(losses["total"] / len(window))
+        for batch in window:
+            losses = self.losses(batch)
+            accelerator.backward(losses["total"] / len(window))
             found.append(losses)
         if self.clip_norm is not None:
             accelerator.clip_grad_norm_(self.model.parameters(), self.clip_norm)
