@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import timm
 import torch
 from pydantic import BaseModel, ConfigDict, Field, field_validator
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from rgbt_bench.errors import BadInputError, MissingError, UsageError, enumerate_faults
+from .backbone import REDUCTIONS, build_backbone
 
 with warnings.catch_warnings():
     # effdet scripts its box coder while it is imported, and torch warns once for each function
@@ -27,8 +24,6 @@ with warnings.catch_warnings():
 
 TrainMode = Literal["train", "fusion_cbam_only"]
 
-OUT_INDICES = (2, 3, 4)
-REDUCTIONS = [8, 16, 32]
 NUM_LEVELS = 5
 CBAM_REDUCTION = 16
 
@@ -37,14 +32,13 @@ class DetectorConfig(BaseModel):
     """What a detector is built from; the defaults are EfficientDet-D1's.
 
     Attributes:
-        backbone: timm name; with its pretrained tag where `pretrained` is "timm".
+        backbone: timm name, with its pretrained tag where weights are fetched by it.
         image_size: (height, width) of the input, or one number for a square.
         head_init: of the two branches' BiFPN and heads: effdet's own, or torch's defaults, which the official student
             keeps because it skips effdet's; the fused head has effdet's in both.
         norm_momentum: of the BatchNorms in BiFPN and heads, in torch's meaning; the backbone keeps timm's.
         drop_path: stochastic depth of the backbone; 0.2 in effdet's D1, 0 in the official student.
         anchor_scale: side of the smallest square anchor of a level, in strides of that level.
-        pretrained: "none", "timm" (the Hub), or a file with the weights of timm's model.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,7 +54,6 @@ class DetectorConfig(BaseModel):
     norm_eps: float = Field(1e-3, gt=0)
     drop_path: float = Field(0.2, ge=0, lt=1)
     head_init: Literal["effdet", "torch"] = "effdet"
-    pretrained: str = "none"
 
     @field_validator("image_size", mode="before")
     @classmethod
@@ -118,80 +111,6 @@ class Detections(NamedTuple):
     labels: Tensor
 
 
-def build_backbone(config: DetectorConfig) -> nn.Module:
-    """Return timm's feature extractor with random weights; its maps have strides 8, 16 and 32."""
-    name = config.backbone
-    if not timm.is_model(name):
-        raise UsageError(f"unknown backbone {name!r}: timm.list_models() of timm {timm.__version__} has the names")
-    # only some of timm's models take the argument
-    extra = {"drop_path_rate": config.drop_path} if config.drop_path else {}
-    try:
-        backbone = timm.create_model(name, pretrained=False, features_only=True, out_indices=OUT_INDICES, **extra)
-        reductions = backbone.feature_info.reduction()
-    except (RuntimeError, TypeError, AssertionError, IndexError) as error:
-        raise UsageError(f"backbone {name!r} cannot be built: {error}") from error
-    if reductions != REDUCTIONS:
-        raise UsageError(f"backbone {name!r} has maps of strides {reductions}, not {REDUCTIONS}")
-    return backbone  # type: ignore[no-any-return]
-
-
-def load_backbone(backbone: nn.Module, name: str, source: str) -> None:
-    """Load pretrained weights into a backbone built by `build_backbone`; keys of timm's classifier are ignored.
-
-    Args:
-        backbone: the feature extractor to fill.
-        name: its timm name, with the pretrained tag where `source` is "timm".
-        source: "none" (does nothing), "timm", or a .safetensors or .pth file with the keys of timm's model.
-    """
-    if source == "none":
-        return
-    weights = _hub_weights(name) if source == "timm" else _file_weights(Path(source))
-    wanted = backbone.state_dict()
-    # checkpoints older than the counter do without it
-    faults = [f"missing {key}" for key in wanted if key not in weights and not key.endswith("num_batches_tracked")]
-    faults += [
-        f"{key} has shape {tuple(weights[key].shape)}, not {tuple(value.shape)}"
-        for key, value in wanted.items()
-        if key in weights and weights[key].shape != value.shape
-    ]
-    with torch.device("meta"):
-        whole = timm.create_model(name, pretrained=False).state_dict()
-    faults += [f"unexpected {key}" for key in weights if key not in wanted and key not in whole]
-    if faults:
-        raise BadInputError(enumerate_faults(f"{source}: not the weights of timm's {name}:", faults))
-    backbone.load_state_dict({key: weights.get(key, value) for key, value in wanted.items()})
-
-
-def _hub_weights(name: str) -> Mapping[str, Tensor]:
-    if "." not in name:
-        raise UsageError(f"backbone {name!r} names no pretrained tag, and timm's default tag changes: pin one")
-    try:
-        model = timm.create_model(name, pretrained=True, features_only=True, out_indices=OUT_INDICES)
-    except OSError as error:
-        raise MissingError(
-            f"pretrained weights {name!r} could not be fetched because the Hugging Face Hub could not be reached: "
-            "name a local file with --set pretrained=FILE, or start from random weights with --set pretrained=none and "
-            "--set model.freeze_backbones=false"
-        ) from error
-    weights: Mapping[str, Tensor] = model.state_dict()
-    return weights
-
-
-def _file_weights(path: Path) -> Mapping[str, Tensor]:
-    if not path.is_file():
-        raise MissingError(f"{path}: no such file (pretrained is none, timm, or a weights file)")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a broken or unsafe file fails in torch's unpickler in any way
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BadInputError(f"{path}: cannot be read as plain weights ({reason})") from error
-    if not isinstance(weights, Mapping) or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise BadInputError(f"{path}: not a state dict (names to tensors)")
-    return weights
-
-
 def _effdet_settings(config: DetectorConfig, detection: DetectionConfig | None = None) -> Any:
     detection = detection or DetectionConfig()
     settings = get_efficientdet_config("tf_efficientdet_d1")
@@ -227,7 +146,7 @@ class Branch(nn.Module):
         super().__init__()
         settings = _effdet_settings(config)
         self.image_size = config.image_size
-        self.backbone = build_backbone(config)
+        self.backbone = build_backbone(config.backbone, config.drop_path)
         self.bifpn = BiFpn(settings, get_feature_info(self.backbone))
         self.class_net = HeadNet(settings, num_outputs=config.num_classes)
         self.box_net = HeadNet(settings, num_outputs=4)
@@ -269,7 +188,7 @@ class CbamFusion(nn.Module):
 
 
 class FusionDetector(nn.Module):
-    """Two branches, fused level by level, with a head of its own; pretrained weights are `build_detector`'s task."""
+    """Two branches, fused level by level, with a head of its own."""
 
     def __init__(self, config: DetectorConfig) -> None:
         super().__init__()
@@ -289,14 +208,6 @@ class FusionDetector(nn.Module):
         return Outputs(self.fused_class_net(fused), self.fused_box_net(fused), fused)
 
 
-def build_detector(config: DetectorConfig) -> FusionDetector:
-    """Return a detector whose two backbones hold the weights that `config.pretrained` names."""
-    model = FusionDetector(config)
-    for branch in (model.rgb, model.thermal):
-        load_backbone(branch.backbone, config.backbone, config.pretrained)
-    return model
-
-
 def parameter_counts(model: FusionDetector) -> dict[str, int]:
     """Return the columns of Table I: both backbones, both BiFPNs, one head pair, all, and all but the backbones."""
 
@@ -314,10 +225,15 @@ def parameter_counts(model: FusionDetector) -> dict[str, int]:
     }
 
 
-def freeze_backbones(model: FusionDetector) -> None:
+def freeze_backbones(model: Branch | FusionDetector) -> None:
     """Stop the backbones' weights from training; their BatchNorm statistics still move under the rule "train"."""
-    for branch in (model.rgb, model.thermal):
+    for branch in branches(model):
         branch.backbone.requires_grad_(False)
+
+
+def branches(model: Branch | FusionDetector) -> list[Branch]:
+    """Return a branch itself, or the two of a fusion detector."""
+    return [model] if isinstance(model, Branch) else [model.rgb, model.thermal]
 
 
 def set_train_mode(model: nn.Module, rule: TrainMode) -> None:

@@ -17,10 +17,11 @@ from rgbt_bench.training.accelerator import accelerator, resolve_device
 from rgbt_bench.training.checkpoints import load_weights
 from rgbt_bench.training.loop import fit
 
+from .backbone import load_backbone
 from .config import SECTIONS, AugmentSection, LossSection, ModelSection, check_sections, detection_config
 from .config import detector_config as build_config
 from .data import Batches
-from .model import Branch, DetectionHead, FusionDetector, load_backbone, parameter_counts
+from .model import Branch, DetectionHead, FusionDetector, branches, freeze_backbones, parameter_counts
 from .task import FfkdTask, Network, forward
 
 
@@ -51,8 +52,7 @@ class Ffkd(Submission):
         network = self.build()
         self._initialise(network, context)
         if self.model.freeze_backbones:
-            for branch in _branches(network):
-                branch.backbone.requires_grad_(False)
+            freeze_backbones(network)
         schedule = self.recipe.schedule
         train = self._batches(context.train, self.augment, context.seed)
         steps = -(-train.count() // schedule.accumulate) * schedule.epochs
@@ -121,7 +121,7 @@ class Ffkd(Submission):
         )
 
     def _initialise(self, network: Network, context: TrainContext) -> None:
-        for branch in _branches(network):
+        for branch in branches(network):
             load_backbone(branch.backbone, self.model.backbone, self.recipe.pretrained)
         if isinstance(network, FusionDetector):
             for role, branch in (("rgb", network.rgb), ("thermal", network.thermal)):
@@ -143,10 +143,6 @@ class Ffkd(Submission):
 
 
 SUBMISSION = Ffkd
-
-
-def _branches(network: Network) -> list[Branch]:
-    return [network] if isinstance(network, Branch) else [network.rgb, network.thermal]
 
 
 def _count(module: nn.Module) -> int:

@@ -8,16 +8,14 @@ from pydantic import ValidationError
 from safetensors.torch import save_file
 from torch.utils.flop_counter import FlopCounterMode
 
+from rgbt_baselines.ffkd.backbone import build_backbone, load_backbone
 from rgbt_baselines.ffkd.model import (
     Branch,
     DetectionConfig,
     DetectionHead,
     DetectorConfig,
     FusionDetector,
-    build_backbone,
-    build_detector,
     freeze_backbones,
-    load_backbone,
     parameter_counts,
     set_train_mode,
 )
@@ -296,26 +294,25 @@ def test_focal_and_huber_loss_by_hand(wide):
 
 
 def test_pretrained_weights_from_a_file_need_every_key_and_no_stranger(tmp_path):
-    config = DetectorConfig(backbone="lcnet_050", **QUICK)
     whole = timm.create_model("lcnet_050", num_classes=5).state_dict()
     for path in (tmp_path / "w.safetensors", tmp_path / "w.pth"):
         save_file(whole, path) if path.suffix == ".safetensors" else torch.save(whole, path)
-        model = build_detector(config.model_copy(update={"pretrained": str(path)}))
-        for branch in (model.rgb, model.thermal):
-            assert all(torch.equal(value, whole[key]) for key, value in branch.backbone.state_dict().items())
+        backbone = build_backbone("lcnet_050", 0.0)
+        load_backbone(backbone, "lcnet_050", str(path))
+        assert all(torch.equal(value, whole[key]) for key, value in backbone.state_dict().items())
     bad = {key: value for key, value in whole.items() if key != "bn1.weight"}
     bad["conv_stem.weight"] = torch.zeros(8, 1, 3, 3)
     bad["adapter.weight"] = torch.zeros(1)
     save_file(bad, tmp_path / "bad.safetensors")
     with pytest.raises(BadInputError) as caught:
-        load_backbone(build_backbone(config), "lcnet_050", str(tmp_path / "bad.safetensors"))
+        load_backbone(build_backbone("lcnet_050", 0.0), "lcnet_050", str(tmp_path / "bad.safetensors"))
     for fault in ("missing bn1.weight", "conv_stem.weight has shape (8, 1, 3, 3), not ", "unexpected adapter.weight"):
         assert fault in str(caught.value)
     assert "classifier" not in str(caught.value)
 
 
 def test_files_that_are_not_plain_weights_are_refused(tmp_path):
-    backbone = build_backbone(DetectorConfig(backbone="lcnet_050", **QUICK))
+    backbone = build_backbone("lcnet_050", 0.0)
     with pytest.raises(MissingError, match=r"no such file \(pretrained is none, timm, or a weights file\)"):
         load_backbone(backbone, "lcnet_050", "imagenet")
     (tmp_path / "junk.safetensors").write_bytes(b"junk")
@@ -329,7 +326,7 @@ def test_files_that_are_not_plain_weights_are_refused(tmp_path):
 
 def test_an_unreachable_hub_is_one_sentence_with_the_ways_out(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    backbone = build_backbone(DetectorConfig(backbone="lcnet_050.ra2_in1k", **QUICK))
+    backbone = build_backbone("lcnet_050.ra2_in1k", 0.0)
     with pytest.raises(MissingError) as caught:
         load_backbone(backbone, "lcnet_050.ra2_in1k", "timm")
     assert str(caught.value) == (
@@ -346,8 +343,8 @@ def test_names_that_do_not_work_are_usage_errors():
         ("convnext_atto", "'convnext_atto'"),
     ):
         with pytest.raises(UsageError, match=message):
-            build_backbone(DetectorConfig(backbone=name, **QUICK))
-    backbone = build_backbone(DetectorConfig(backbone="lcnet_050", **QUICK))
+            build_backbone(name, 0.0)
+    backbone = build_backbone("lcnet_050", 0.0)
     with pytest.raises(UsageError, match="names no pretrained tag"):
         load_backbone(backbone, "lcnet_050", "timm")
 
