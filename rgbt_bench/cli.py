@@ -3,13 +3,14 @@
 import json
 import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from rgbt_bench import __version__, printing
-from rgbt_bench.errors import BenchError, unknown_name
+from rgbt_bench.errors import BadInputError, BenchError, UsageError, unknown_name
 
 app = typer.Typer(
     name="rgbt-bench",
@@ -19,6 +20,7 @@ app = typer.Typer(
     add_completion=True,
 )
 
+_INTERRUPTED = 130
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout; everything else goes to stderr.")]
 Preset = Annotated[str, typer.Option(help="paper (the recipe as it is) or quick (small, never ranks).")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
@@ -33,14 +35,36 @@ PartName = Annotated[str, typer.Option("--part", help="The part of the split to 
 def main() -> None:
     """Run the command line; every failure the user can mend becomes one message and a stable exit code."""
     as_json = "--json" in sys.argv
+    if isinstance(sys.stdout, TextIOWrapper):  # a file name that is not UTF-8 must not end the program
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        app()
+        code = app(prog_name="rgbt-bench", standalone_mode=False) or 0
     except BenchError as error:
-        printing.error(str(error), error.exit_code, as_json)
-        raise SystemExit(error.exit_code) from None
-    except KeyboardInterrupt:
-        printing.error("interrupted; the same command goes on where it stopped", 130, as_json)
-        raise SystemExit(130) from None
+        message, code = str(error), error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        message, code = "", _INTERRUPTED
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        message, code = f"{place}{error.strerror or error}", BadInputError.exit_code
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            printing.crash(error, as_json)
+            raise
+        # A mistyped command or option. Typer's own class for it has moved between its versions.
+        message, code = _usage(error), UsageError.exit_code
+    else:
+        message = ""
+    if code == _INTERRUPTED:  # Typer turns Ctrl-C into this code
+        message = "interrupted; the same command goes on where it stopped"
+    if message:
+        printing.error(message, code, as_json)
+    raise SystemExit(code)
+
+
+def _usage(error: Any) -> str:
+    message = str(error.format_message())  # empty where Typer has printed the help already
+    context = getattr(error, "ctx", None)
+    return f"{message.rstrip('.')}. Try '{context.command_path} --help'." if message and context else message
 
 
 def _version(wanted: bool) -> None:
@@ -97,7 +121,7 @@ def convert(
 def inspect(
     dataset: Annotated[str, typer.Argument(help="A converted set: NAME, NAME@SPLIT, or its folder.")],
     sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet of pairs with boxes to this PNG.")] = None,
-    sheet_pairs: Annotated[int, typer.Option(help="How many pairs are on the sheet.")] = 12,
+    sheet_pairs: Annotated[int, typer.Option(min=1, help="How many pairs are on the sheet.")] = 12,
     part: Annotated[
         str | None, typer.Option("--part", help="The part the sheet is drawn from; default: the last.")
     ] = None,
@@ -136,7 +160,7 @@ def list_(
 def show(
     name: Annotated[str, typer.Argument(help="A recipe's name, or a recipe file.")],
     preset: Preset = "paper",
-    settings: Settings = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="PATH=VALUE over the recipe. Repeatable.")] = None,
     as_json: Json = False,
 ) -> None:
     """Show a recipe with the origin of each of its figures."""
@@ -153,7 +177,7 @@ def run(
     name: Annotated[str, typer.Argument(help="A recipe's name, or a recipe file.")],
     dataset: Annotated[str | None, typer.Option("--dataset", help="Another set than the recipe's.")] = None,
     preset: Preset = "paper",
-    seed: Annotated[int | None, typer.Option(help="Another seed than the recipe's.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Another seed than the recipe's.")] = None,
     settings: Settings = None,
     device: Device = "auto",
     out: Annotated[Path | None, typer.Option(help="Another folder for runs.")] = None,
@@ -211,10 +235,12 @@ def evaluate(
 @app.command()
 def latency(
     name: Annotated[str, typer.Argument(help="A recipe; its teacher, if it has one, is timed in the same process.")],
-    batch: Annotated[list[int] | None, typer.Option(help="Batch size; repeatable. Default: 1 and 32.")] = None,
+    batch: Annotated[list[int] | None, typer.Option(min=1, help="Batch size; repeatable. Default: 1 and 32.")] = None,
     preset: Preset = "paper",
-    passes: Annotated[int, typer.Option(help="Timed passes, at least 100.")] = 100,
-    threads: Annotated[int | None, typer.Option(help="Torch threads on a CPU; default: torch's own choice.")] = None,
+    passes: Annotated[int, typer.Option(min=100, help="Timed passes.")] = 100,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Torch threads on a CPU; default: torch's own choice.")
+    ] = None,
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
@@ -238,7 +264,9 @@ def reproduce(
     """Print a paper's table beside what was measured here; what nobody measured stays empty."""
     from rgbt_bench.leaderboard.reproduce import as_text, digits_of
     from rgbt_bench.leaderboard.reproduce import reproduce as read_table
+    from rgbt_bench.recipes import require_preset
 
+    require_preset(preset)
     content = read_table(table, preset, dataset)
     text = as_text(content, style, digits_of(table))
     _emit(as_json, content, lambda: printing.table(content, text, style))

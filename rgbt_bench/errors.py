@@ -31,9 +31,10 @@ class MissingError(BenchError):
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a sentence that offers the nearest known names, or lists them all."""
     options = sorted(known)
-    near = get_close_matches(name, options, n=3, cutoff=0.6)
+    folded = {option.casefold(): option for option in options}
+    near = get_close_matches(name.casefold(), folded, n=3, cutoff=0.6)
     if near:
-        return "Did you mean " + " or ".join(repr(option) for option in near) + "?"
+        return "Did you mean " + " or ".join(repr(folded[option]) for option in near) + "?"
     return "Known: " + (", ".join(options) or "none") + "."
 
 

@@ -80,6 +80,25 @@ def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return keys
 
 
+def read_text(path: Path) -> str:
+    """Read a UTF-8 text file, without its byte order mark.
+
+    Raises:
+        MissingError: there is no such file.
+        BadInputError: the file cannot be read, or is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise MissingError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise BadInputError(f"{path}: is a folder, a file was expected") from None
+    except OSError as error:
+        raise BadInputError(f"{path}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise BadInputError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file strictly.
 
@@ -87,14 +106,7 @@ def read_json(path: Path) -> Any:
         MissingError: there is no such file.
         BadInputError: the file is not JSON, or has NaN, infinity, a duplicate key or too deep a nesting.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise MissingError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise BadInputError(f"{path}: is a folder, a JSON file was expected") from None
-    except UnicodeDecodeError as error:
-        raise BadInputError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+    text = read_text(path)
     try:
         return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_refuse_duplicates)
     except RecursionError:

@@ -1,27 +1,46 @@
 """Recipes: what to train and how, as data that can name only registered things."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, Strict, ValidationError, field_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import YAMLError
 
-from rgbt_bench.errors import BadInputError, MissingError, UsageError, did_you_mean, unknown_name
-from rgbt_bench.files import sha256_file, sha256_json
+from rgbt_bench.errors import BadInputError, BenchError, MissingError, UsageError, did_you_mean, unknown_name
+from rgbt_bench.files import read_text, sha256_file, sha256_json
+from rgbt_bench.plain_yaml import YamlFaultError, load_plain_yaml
 from rgbt_bench.registry import recipe_files, submissions
 from rgbt_bench.schema import Modality
 
 Preset = Literal["paper", "quick"]
 PRESETS: tuple[Preset, ...] = ("paper", "quick")
 _NAME = r"^[a-z0-9][a-z0-9-]*$"
-_QUICK_NEVER = ("loss", "submission", "dataset", "protocol", "modalities", "requires", "paper")
-_MAX_BYTES = 1_000_000
+_QUICK_NEVER = (
+    "loss",
+    "submission",
+    "dataset",
+    "protocol",
+    "modalities",
+    "requires",
+    "paper",
+    "name",
+    "quick",
+    "preset",
+)
+_NEVER_SET = {
+    "name": "copy the recipe's file under another name",
+    "dataset": "use --dataset",
+    "preset": "use --preset",
+    "quick": "set the values themselves",
+}
+_MAX_BYTES = 100_000  # reading YAML takes seconds a megabyte; no recipe has a tenth of this
 
 
 class _Data(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Strict: `epochs: true` and `epochs: "100"` are typing mistakes, not numbers.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class PaperRow(_Data):
@@ -72,7 +91,7 @@ class Recipe(_Data):
     paper: PaperRow | None = None
     dataset: str
     protocol: str
-    modalities: tuple[Modality, ...]
+    modalities: Annotated[tuple[Modality, ...], Strict(False), Field(min_length=1)]
     requires: dict[str, str] = Field(default_factory=dict)
     pretrained: str = "none"
     model: dict[str, Any]
@@ -80,9 +99,17 @@ class Recipe(_Data):
     loss: dict[str, Any]
     optimizer: OptimizerConfig
     schedule: ScheduleConfig
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**32)
     quick: dict[str, Any] = Field(default_factory=dict)
     preset: Preset = "paper"
+    _required: dict[str, str] = PrivateAttr(default_factory=dict)
+
+    @field_validator("modalities")
+    @classmethod
+    def _each_modality_once(cls, modalities: tuple[Modality, ...]) -> tuple[Modality, ...]:
+        if len(set(modalities)) < len(modalities):
+            raise ValueError("a modality is named twice")
+        return modalities
 
     @property
     def task(self) -> str:
@@ -91,17 +118,28 @@ class Recipe(_Data):
         return f"detection-{modality}"
 
     def digest_content(self) -> dict[str, Any]:
-        """Return what decides the outcome, the seed apart: not the words, the quick overrides or the workers."""
+        """Return what decides the outcome, the seed apart: not the words, the quick overrides or the workers.
+
+        What a recipe requires is in it by digest, so that a student of a changed teacher is another student.
+        """
         words = {"name", "title", "paper", "quick", "requires", "dataset", "seed"}
         content = self.model_dump(mode="json", exclude=words)
         content["schedule"].pop("workers")
         if self.pretrained not in ("timm", "none"):
             content["pretrained"] = f"sha256:{sha256_file(pretrained_file(self.pretrained))}"
+        if self.requires:
+            content["requires"] = self._required or _required_digests(self, (self.name,))
         return content
+
+    def building_on(self, required: Mapping[str, str]) -> "Recipe":
+        """Return this recipe with the digests of what in fact fills its roles: required recipes may be changed, too."""
+        changed = self.model_copy()
+        changed._required = dict(required)
+        return changed
 
     @property
     def digest(self) -> str:
-        """The recipe digest: SHA-256 over the canonical content; the required recipes' digests are not part of it."""
+        """The recipe digest: SHA-256 over the canonical content."""
         return sha256_json(self.digest_content())
 
 
@@ -145,54 +183,44 @@ def load_recipe(name: str, preset: str = "paper", settings: tuple[str, ...] = ()
     """Return a recipe under a preset, with `path=value` settings applied over it.
 
     Raises:
-        UsageError: an unknown recipe, preset or settings path.
+        UsageError: an unknown recipe or preset, or a setting that does not fit.
         BadInputError: the file is not a valid recipe; the message names the key.
     """
     path = recipe_path(name)
+    require_preset(preset)
     content = read_recipe_yaml(path)
-    if preset not in PRESETS:
-        raise unknown_name("preset", preset, PRESETS)
     if content.get("name") != path.stem:
         raise BadInputError(f"{path}: name is {content.get('name')!r}, but the file's name says {path.stem!r}")
-    quick = content.get("quick") or {}
-    if preset == "quick":
-        for dotted, value in quick.items():
-            if str(dotted).split(".")[0] in _QUICK_NEVER:
-                raise BadInputError(f"{path}: quick: {dotted!r}: the quick preset never changes {_QUICK_NEVER}")
-            _set(content, dotted, value, f"{path}: quick")
+    if "preset" in content:
+        raise BadInputError(f"{path}: preset is chosen with --preset, not in the recipe")
     content["preset"] = preset
-    for setting in settings:
-        dotted, equals, text = setting.partition("=")
-        if not equals:
-            raise UsageError(f"--set {setting}: write PATH=VALUE, such as --set schedule.epochs=3")
-        _set(content, dotted.strip(), _parse_value(text, setting), "--set")
-    try:
-        recipe = Recipe.model_validate(content)
-    except ValidationError as error:
-        raise BadInputError(explain(error, str(path), Recipe)) from None
-    if recipe.submission not in submissions():
-        raise BadInputError(f"{path}: {unknown_name('submission', recipe.submission, submissions())}")
+    recipe = _checked(content, str(path), BadInputError)
+    if preset == "quick":
+        recipe = _quick(content, recipe, path)
+    if settings:
+        _apply(content, settings)
+        recipe = _checked(content, f"{recipe.name} with --set {' '.join(settings)}", UsageError)
     return recipe
 
 
-def read_recipe_yaml(path: Path) -> Any:
+def require_preset(preset: str) -> None:
+    """Raise a UsageError unless there is such a preset."""
+    if preset not in PRESETS:
+        raise unknown_name("preset", preset, PRESETS)
+
+
+def read_recipe_yaml(path: Path) -> dict[str, Any]:
     """Return a recipe file's content as plain data: `1e-5` is a number, no tags, no anchors.
 
     Raises:
-        BadInputError: not YAML, not a mapping, too large, or with tags or anchors.
+        BadInputError: not YAML, not a mapping, too large or nested too deeply, or with tags, anchors, NaN or dates.
     """
     if path.stat().st_size > _MAX_BYTES:
         raise BadInputError(f"{path}: larger than {_MAX_BYTES} bytes, which no recipe is")
-    text = path.read_text(encoding="utf-8")
-    yaml = YAML(typ="safe", pure=True)
     try:
-        for event in yaml.parse(text):
-            if getattr(event, "anchor", None) or getattr(event, "tag", None):
-                line = event.start_mark.line + 1
-                raise BadInputError(f"{path}: line {line}: YAML tags, anchors and aliases are refused in a recipe")
-        content = yaml.load(text)
-    except (YAMLError, RecursionError) as error:
-        raise BadInputError(f"{path}: not valid YAML: {str(error) or 'nested too deeply'}") from None
+        content = load_plain_yaml(read_text(path))
+    except YamlFaultError as error:
+        raise BadInputError(f"{path}: {error}") from None
     if not isinstance(content, dict):
         raise BadInputError(f"{path}: a recipe is a mapping of keys")
     return content
@@ -233,33 +261,89 @@ def explain(error: ValidationError, where: str, model: type[BaseModel]) -> str:
 
 
 def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """Return the keys of the model that the last part of a pydantic location lies in."""
     for part in location[:-1]:
-        inner = model.model_fields[str(part)].annotation if str(part) in model.model_fields else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            break
-        model = inner
+        if str(part) in model.model_fields:  # else it is a key of a mapping or a place in a list
+            model = _model_in(model.model_fields[str(part)].annotation) or model
     return list(model.model_fields)
 
 
-def _parse_value(text: str, setting: str) -> Any:
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the model of a field's type: itself, or what an optional, a mapping or a list holds."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for inner in get_args(annotation) if (found := _model_in(inner))), None)
+
+
+def _checked(content: dict[str, Any], where: str, kind: type[BenchError]) -> Recipe:
+    from rgbt_bench.leaderboard.tracks import PROTOCOLS
+
     try:
-        return YAML(typ="safe", pure=True).load(text)
-    except YAMLError:
-        raise UsageError(f"--set {setting}: the value is not valid YAML") from None
+        recipe = Recipe.model_validate(content)
+    except ValidationError as error:
+        raise kind(explain(error, where, Recipe)) from None
+    if recipe.submission not in submissions():
+        raise kind(f"{where}: {unknown_name('submission', recipe.submission, submissions())}")
+    if recipe.protocol not in PROTOCOLS:
+        raise kind(f"{where}: {unknown_name('protocol', recipe.protocol, PROTOCOLS)}")
+    return recipe
 
 
-def _set(content: dict[str, Any], dotted: str, value: Any, where: str) -> None:
+def _quick(content: dict[str, Any], paper: Recipe, path: Path) -> Recipe:
+    """Apply a recipe's quick section to its content, and return the recipe that it makes."""
+    for dotted, value in paper.quick.items():
+        if dotted.split(".")[0] in _QUICK_NEVER:
+            raise BadInputError(f"{path}: quick: {dotted}: the quick preset never changes {', '.join(_QUICK_NEVER)}")
+        _set(content, dotted, value, f"{path}: quick", BadInputError)
+    recipe = _checked(content, f"{path}: quick", BadInputError)
+    if recipe.pretrained != "none":
+        raise BadInputError(f"{path}: quick: the quick preset looks for no pretrained weights; add `pretrained: none`")
+    return recipe
+
+
+def _apply(content: dict[str, Any], settings: tuple[str, ...]) -> None:
+    for setting in settings:
+        dotted, equals, text = setting.partition("=")
+        if not equals:
+            raise UsageError(f"--set {setting}: write PATH=VALUE, such as --set schedule.epochs=3")
+        root = dotted.strip().split(".")[0]
+        if root in _NEVER_SET:
+            raise UsageError(f"--set {setting}: {root} is not set like this: {_NEVER_SET[root]}")
+        try:
+            value = load_plain_yaml(text)
+        except YamlFaultError as error:
+            raise UsageError(f"--set {setting}: {error}") from None
+        _set(content, dotted.strip(), value, "--set", UsageError)
+
+
+def _required_digests(recipe: Recipe, above: tuple[str, ...]) -> dict[str, str]:
+    """Return the digests of the recipes that fill a recipe's roles, as they are registered."""
+    found = {}
+    for role, name in recipe.requires.items():
+        if name in above:
+            raise circle((*above, name))
+        required = load_recipe(name, recipe.preset)
+        found[role] = required.building_on(_required_digests(required, (*above, name))).digest
+    return found
+
+
+def circle(names: tuple[str, ...]) -> UsageError:
+    """Return the error for recipes that require each other."""
+    return UsageError(f"recipes require each other in a circle: {' -> '.join(names)}")
+
+
+def _set(content: dict[str, Any], dotted: str, value: Any, where: str, kind: type[BenchError]) -> None:
     """Replace the value at a dotted path; the path must exist, so that a typing mistake cannot pass unseen."""
-    *parents, last = str(dotted).split(".")
+    *parents, last = dotted.split(".")
     node: Any = content
     for depth, key in enumerate(parents):
         if not isinstance(node, dict) or key not in node:
             near = did_you_mean(key, node if isinstance(node, dict) else ())
-            raise UsageError(f"{where}: unknown path {'.'.join(parents[: depth + 1])!r}. {near}")
+            raise kind(f"{where}: unknown path {'.'.join(parents[: depth + 1])!r}. {near}")
         node = node[key]
     if not isinstance(node, dict):
-        raise UsageError(f"{where}: {'.'.join(parents)!r} has no keys below it")
+        raise kind(f"{where}: {'.'.join(parents)!r} has no keys below it")
     known = {*node, *_CORE_FIELDS.get(".".join(parents), ())}
     if last not in known:
-        raise UsageError(f"{where}: unknown path {dotted!r}. {did_you_mean(last, known)}")
+        raise kind(f"{where}: unknown path {dotted!r}. {did_you_mean(last, known)}")
     node[last] = value

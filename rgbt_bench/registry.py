@@ -5,11 +5,12 @@ listed from the file system, so a new file or folder is found with no re-install
 in exactly the way ours are.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, entry_points, requires
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,15 +39,18 @@ class Entry:
 
         Raises:
             MissingError: a package it needs is not installed.
-            BadInputError: the module has no such attribute.
+            BadInputError: there is no such module, or it has no such attribute.
         """
         try:
             module = import_module(self.module)
         except ModuleNotFoundError as error:
-            if error.name and error.name.split(".")[0] == self.module.split(".")[0]:
+            missing = error.name or ""
+            if missing == self.module:
+                raise BadInputError(f"{self.folder}: no {self.module.rpartition('.')[2]}.py here") from None
+            if missing.partition(".")[0] == self.module.partition(".")[0]:
                 raise
             raise MissingError(
-                f"{self.name} needs the package {error.name!r}, which is not installed: pip install 'rgbt-bench[train]'"
+                f"{self.name} needs the package {missing!r}, which is not installed: pip install {_installing(missing)}"
             ) from None
         if not hasattr(module, self.attribute):
             raise BadInputError(f"{self.module}: a plug-in module must set {self.attribute}")
@@ -82,7 +86,8 @@ def recipe_files() -> dict[str, Path]:
     for entry in submissions().values():
         for path in sorted((entry.folder / "recipes").glob("*.yaml")):
             if path.stem in found:
-                raise BadInputError(f"{path}: a recipe named {path.stem!r} is registered already: {found[path.stem]}")
+                both = f"{found[path.stem]} and {path}"
+                raise BadInputError(f"two recipes are named {path.stem!r}: {both}; rename or uninstall one")
             found[path.stem] = path
     return found
 
@@ -92,11 +97,17 @@ def load_converter(name: str) -> "type[Converter]":
 
     Raises:
         UsageError: no converter has this name.
+        MissingError: a package it needs is not installed.
+        BadInputError: what is registered is no converter, or one of another dataset.
     """
+    from rgbt_bench.converting import Converter
+
     entries = converters()
     if name not in entries:
         raise unknown_name("dataset", name, entries)
-    loaded: type[Converter] = entries[name].load()
+    loaded: type[Converter] = _require_subclass(entries[name], Converter)
+    if loaded.info.name != name:
+        raise BadInputError(f"{entries[name].module}: is registered as {name!r} but converts {loaded.info.name!r}")
     return loaded
 
 
@@ -106,28 +117,55 @@ def load_submission(name: str) -> "type[Submission]":
     Raises:
         UsageError: no submission has this name.
         MissingError: a package it needs is not installed.
+        BadInputError: what is registered is no submission.
     """
+    from rgbt_bench.submissions import Submission
+
     entries = submissions()
     if name not in entries:
         raise unknown_name("submission", name, entries)
-    loaded: type[Submission] = entries[name].load()
+    loaded: type[Submission] = _require_subclass(entries[name], Submission)
     return loaded
+
+
+def _require_subclass(entry: Entry, base: type) -> Any:
+    loaded = entry.load()
+    if not (isinstance(loaded, type) and issubclass(loaded, base)):
+        raise BadInputError(f"{entry.module}: {entry.attribute} is not a subclass of {base.__name__}")
+    return loaded
+
+
+def _installing(package: str) -> str:
+    """Return what pip has to install for a missing package: our extra that brings it, or the package itself."""
+    named = re.compile(rf"{re.escape(package)}\b.*extra == ['\"](\w+)['\"]")
+    extras = [match[1] for line in requires("rgbt-bench") or () if (match := named.match(line))]
+    return f"'rgbt-bench[{extras[0]}]'" if extras else package
 
 
 def _add(found: dict[str, Entry], entry: Entry) -> None:
     if entry.name in found:
-        raise BadInputError(f"{entry.module}: the name {entry.name!r} is taken by {found[entry.name].module}")
+        both = f"{found[entry.name].module} and {entry.module}"
+        raise BadInputError(f"two plug-ins are named {entry.name!r}: {both}; rename or uninstall one")
     found[entry.name] = entry
 
 
 def _packages(group: str) -> Iterator[tuple[str, Path]]:
-    for point in sorted(entry_points(group=group), key=lambda point: (point.name, point.value)):
+    # Two installed projects may name the same package, such as a fork beside the original: it is one all the same.
+    points = {point.value: point for point in sorted(entry_points(group=group))}
+    for package, point in points.items():
         for folder in _folders(point):
-            yield point.value, folder
+            yield package, folder
 
 
 def _folders(point: EntryPoint) -> list[Path]:
-    spec = find_spec(point.value)
+    try:
+        spec = find_spec(point.value)
+    except (ImportError, ValueError):  # the package above it is missing, or the value is no dotted name
+        spec = None
     if spec is None or spec.submodule_search_locations is None:
-        raise BadInputError(f"entry point {point.name!r}: {point.value!r} is not an importable package")
+        owner = f" of {point.dist.name}" if point.dist else ""
+        raise BadInputError(
+            f"entry point {point.name!r}{owner}: {point.value!r} is not an importable package; {point.group} expects"
+            " the name of one. Mend or uninstall that project"
+        )
     return [Path(location) for location in spec.submodule_search_locations]

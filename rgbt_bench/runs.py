@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from rgbt_bench import paths
 from rgbt_bench.datasets.store import Dataset
-from rgbt_bench.errors import UsageError, unknown_name
+from rgbt_bench.errors import unknown_name
 from rgbt_bench.files import sha256_json
-from rgbt_bench.recipes import Recipe, load_recipe
+from rgbt_bench.recipes import Recipe, circle, load_recipe, recipe_path
 from rgbt_bench.results import RESULT_FILE
 
 WEIGHTS_FILE = "weights.safetensors"
@@ -21,7 +21,10 @@ State = Literal["done", "to evaluate", "to resume", "to train"]
 
 @dataclass(frozen=True)
 class Run:
-    """One recipe on one dataset with one seed: its key, its folder, and the runs whose weights it needs."""
+    """One recipe on one dataset with one seed: its key, its folder, and the runs whose weights it needs.
+
+    `settings` are its own, `path=value`, and those of all it builds on, `RECIPE:path=value`.
+    """
 
     recipe: Recipe
     dataset: str
@@ -60,9 +63,10 @@ def plan_run(
         UsageError: an unknown recipe, preset or setting, or recipes that require each other.
     """
     own, others = _split_settings(settings)
+    own += others.pop(recipe_path(name).stem, ())
     planned: dict[str, Run] = {}
     run = _plan(name, dataset, preset, seed, own, others, home or paths.runs_home(), (), planned)
-    unused = sorted(others.keys() - planned.keys() - {run.recipe.name})
+    unused = sorted(others.keys() - planned.keys())
     if unused:
         raise unknown_name("recipe in --set", unused[0], planned)
     return run
@@ -98,7 +102,7 @@ def _plan(
     planned: dict[str, Run],
 ) -> Run:
     if name in above:
-        raise UsageError(f"recipes require each other in a circle: {' -> '.join([*above, name])}")
+        raise circle((*above, name))
     recipe = load_recipe(name, preset, own)
     chosen = recipe.seed if seed is None else seed
     requires = {
@@ -106,9 +110,10 @@ def _plan(
         or _plan(required, dataset, preset, chosen, others.get(required, ()), others, home, (*above, name), planned)
         for role, required in recipe.requires.items()
     }
+    recipe = recipe.building_on({role: run.recipe.digest for role, run in requires.items()})
     key = sha256_json(_key_content(recipe, dataset, chosen, requires))
     folder = home / dataset.name / f"{recipe.name}-{preset}" / key[:12]
-    run = Run(recipe, dataset.name, chosen, key, folder, own, requires)
+    run = Run(recipe, dataset.name, chosen, key, folder, _all_settings(own, requires), requires)
     planned[name] = run
     return run
 
@@ -122,6 +127,15 @@ def _key_content(recipe: Recipe, dataset: Dataset, seed: int, requires: Mapping[
         "data": {name: dataset.part(name).record.model_dump(mode="json") for name in dataset.parts},
         "requires": {role: run.key for role, run in requires.items()},
     }
+
+
+def _all_settings(own: tuple[str, ...], requires: Mapping[str, Run]) -> tuple[str, ...]:
+    below = [
+        setting if ":" in setting.partition("=")[0] else f"{run.recipe.name}:{setting}"
+        for run in requires.values()
+        for setting in run.settings
+    ]
+    return (*own, *dict.fromkeys(below))
 
 
 def _split_settings(settings: tuple[str, ...]) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:

@@ -1,4 +1,8 @@
 import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
 
 # One thread a process: two torch threads on a shared core can be many times slower than one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -43,3 +47,42 @@ def tiny_folder(tmp_path_factory):
 @pytest.fixture
 def tiny(tiny_folder):
     return Dataset(tiny_folder)
+
+
+@pytest.fixture(scope="session")
+def pip_install():
+    """Install a project or wheel into a folder as a user does, without the network."""
+    paths = []
+    if find_spec("pip") is None:  # an environment made by uv; Python's own copy of pip does as well
+        import ensurepip
+
+        paths = [str(path) for path in Path(ensurepip.__file__).parent.glob("_bundled/pip-*.whl")]
+        if not paths:
+            pytest.skip("neither pip nor Python's bundled copy of it is here")
+
+    def install(what, target):
+        options = ["--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check", "--quiet"]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+        command = [sys.executable, "-m", "pip", "install", *options, "--target", str(target), str(what)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    return install
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Write a changed copy of a registered recipe under another name, and return its file as a recipe name."""
+
+    def write(changes=(), of="ffkd-teacher-rgb", name="mine"):
+        from rgbt_bench.recipes import recipe_path
+
+        text = recipe_path(of).read_text().replace(f"name: {of}\n", f"name: {name}\n", 1)
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new, 1)
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(text)
+        return str(path)
+
+    return write

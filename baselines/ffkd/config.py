@@ -1,8 +1,8 @@
 """The sections of an FFKD recipe, and what of them the networks are built from."""
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 
 from rgbt_bench.errors import BadInputError
 from rgbt_bench.recipes import Recipe
@@ -10,11 +10,14 @@ from rgbt_bench.recipes import Recipe
 from .losses import ClassForm
 from .model import DetectionConfig, DetectorConfig, TrainMode
 
-Triple = tuple[float, float, float]
+# YAML has lists where these are tuples
+Triple = Annotated[tuple[float, float, float], Strict(False)]
+Range = Annotated[tuple[float, float], Strict(False)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # strict: `fpn_cells: true` is a typing mistake, not a number
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class Normalisation(_Section):
@@ -58,7 +61,7 @@ class AugmentSection(_Section):
 
     flip: float = Field(ge=0, le=1)
     colour_jitter: float = Field(ge=0, lt=1)
-    zoom: tuple[float, float]
+    zoom: Range
 
 
 class DetectionLossSection(_Section):

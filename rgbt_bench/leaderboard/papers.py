@@ -30,7 +30,7 @@ class Row(_Record):
 
     recipe: str | None = None
     labels: dict[str, str] = Field(default_factory=dict)
-    figures: tuple[float | None, ...]
+    figures: tuple[int | float | None, ...]
 
 
 class Table(_Record):

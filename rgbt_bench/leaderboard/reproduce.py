@@ -36,7 +36,7 @@ def reproduce(name: str, preset: str = "paper", dataset: str | None = None) -> d
         "table": f"{paper.key}/{key}",
         "paper": paper.title,
         "source": paper.source,
-        "title": table.title,
+        "title": table.title if comparable else f"its rows, measured with preset {preset} on {dataset or table.track}",
         "preset": preset,
         "dataset": dataset,
         "columns": [column.name for column in table.columns],
@@ -73,9 +73,11 @@ def as_text(content: dict[str, Any], style: str, digits: Iterable[int]) -> str:
         cells = [row["name"]]
         for reported, ours, places in zip(row["paper"], row["measured"], digits, strict=True):
             shown = "" if ours is None else f"{ours:.{places}f}"
-            cells += ["" if reported is None else f"{reported:g}", shown] if comparable else [shown]
+            cells += ["" if reported is None else str(reported), shown] if comparable else [shown]
         body.append(cells)
-    return str(tabulate(body, headers, tablefmt="github" if style == "md" else "latex", disable_numparse=True))
+    style = "github" if style == "md" else "latex"
+    align = ["left", *["right"] * (len(headers) - 1)]
+    return str(tabulate(body, headers, tablefmt=style, disable_numparse=True, colalign=align))
 
 
 def digits_of(name: str) -> list[int]:
