@@ -10,6 +10,7 @@ from typing import ClassVar, NamedTuple
 
 from rgbt_bench.converting import Converter, Images, Item, Scan, file_image
 from rgbt_bench.errors import BadInputError, did_you_mean
+from rgbt_bench.files import read_text
 from rgbt_bench.schema import Box, DatasetInfo, Illumination, Labels, SplitList
 
 from .formats.coco import CocoImage, read_coco
@@ -18,13 +19,13 @@ from .formats.voc import VocFile, read_voc
 CLASSES = ("person", "bike", "car")
 _CLASS_OF = {"person": 0, "bike": 1, "bicycle": 1, "car": 2}
 _DROPPED = frozenset({"dog"})
-_STEM = re.compile(r"(FLIR_\d{5})_(?:PreviewData|RGB)")
+_NAME = re.compile(r"(FLIR_[0-9]{5})_(?:PreviewData|RGB)(?:\.jpe?g)?")
 _FRAMES_PER_BLOCK = 100
 _VAL_BLOCK = 7  # about a tenth of train: 415 of the 4,128 published frames, 82 of the 653 at night
 _SIZE = (640, 512)
 _VOC_LISTS = {"train": "align_train.txt", "test": "align_validation.txt"}
 _COCO_FILES = {"train": "meta/thermal/flir_train.json", "test": "meta/thermal/flir_test.json"}
-_KNOWN_WITHOUT_XML = 1  # the published COCO files lack one of the 4,129 listed frames
+_KNOWN_WITHOUT_XML = {"train": 1, "test": 0}  # the published COCO files lack one of the 4,129 listed frames
 
 _VOC_TREE = """
 align/
@@ -77,8 +78,13 @@ CalayZhou/Multispectral-Pedestrian-Detection-Resource on GitHub. Then: rgbt-benc
         for part in ("train", "test"):
             entries = _voc_entries(base, part, scan) if layout == "voc" else _coco_entries(base, part, scan)
             items = [item for item in (_item(base, part, pair, labels, scan) for pair, labels in entries) if item]
-            listed[part] = [item.labels.sample_id for item in items]
+            # An id in both lists is a fault; where it is skipped, it must not be trained on and tested on.
+            listed[part] = [
+                one.labels.sample_id for one in items if one.labels.sample_id not in listed.get("train", ())
+            ]
             scan.items += items
+        if layout == "voc":
+            _count_unlisted_voc(base, scan)
         scan.named_splits = [
             SplitList("official", {part: tuple(ids) for part, ids in listed.items()}),
             SplitList(
@@ -108,6 +114,8 @@ def find_layout(root: Path) -> tuple[str, Path]:
     Raises:
         BadInputError: neither layout is there, or more than one is.
     """
+    if root.is_file():
+        raise BadInputError(f"{root}: is a file; unpack the archive and give its folder")
     found = []
     for base in (root, *sorted(root.glob("*/")), *sorted(root.glob("*/*/"))):
         if (base / _VOC_LISTS["train"]).is_file() or (base / _VOC_LISTS["test"]).is_file():
@@ -136,6 +144,18 @@ def illumination_of(sample_id: str) -> Illumination:
     return "night" if sample_id in id_list("flir_test_night") else "unknown"
 
 
+def sample_id_of(name: str, where: Path | str) -> str:
+    """Return the sample id in the name of a list line or an image file.
+
+    Raises:
+        BadInputError: it is not a FLIR-aligned name; the message begins with `where`.
+    """
+    match = _NAME.fullmatch(name)
+    if match is None:
+        raise BadInputError(f"{where}: {name!r} is no FLIR-aligned name such as FLIR_00002_PreviewData")
+    return match[1]
+
+
 def labels_of_coco(image: CocoImage, source: str, quirks: Counter[str]) -> Labels:
     """Return the labels of one image of the published COCO files.
 
@@ -143,22 +163,18 @@ def labels_of_coco(image: CocoImage, source: str, quirks: Counter[str]) -> Label
         BadInputError: a class or a file name that FLIR-aligned does not have.
     """
     boxes = _boxes(((one.name, one.bbox, one.area, one.iscrowd, one.ignore) for one in image.objects), source, quirks)
-    return _labels(image.file_name, source, (image.width, image.height), boxes)
+    return _labels(sample_id_of(image.file_name, source), source, (image.width, image.height), boxes)
 
 
-def labels_of_voc(stem: str, voc: VocFile, source: str, quirks: Counter[str]) -> Labels:
+def labels_of_voc(sample_id: str, voc: VocFile, source: str, quirks: Counter[str]) -> Labels:
     """Return the labels of one VOC file, with the boxes as the published COCO files have them."""
     boxes = _boxes(
         ((one.name, one.bbox, one.bbox[2] * one.bbox[3], False, False) for one in voc.objects), source, quirks
     )
-    return _labels(stem, source, (voc.width, voc.height), boxes)
+    return _labels(sample_id, source, (voc.width, voc.height), boxes)
 
 
-def _labels(stem: str, source: str, size: tuple[int, int], boxes: tuple[Box, ...]) -> Labels:
-    match = _STEM.match(stem)
-    if match is None:
-        raise BadInputError(f"{source}: {stem!r} is no FLIR-aligned name such as FLIR_00002_PreviewData")
-    sample_id = match[1]
+def _labels(sample_id: str, source: str, size: tuple[int, int], boxes: tuple[Box, ...]) -> Labels:
     return Labels(
         sample_id=sample_id,
         width=size[0],
@@ -204,34 +220,47 @@ def _read(pair: _Pair) -> Images:
 
 
 def _voc_entries(base: Path, part: str, scan: Scan) -> Iterator[tuple[_Pair, Labels]]:
-    path = base / _VOC_LISTS[part]
+    listed = list(_voc_listed(base / _VOC_LISTS[part], part, scan))
+    annotations = {sample_id: base / "Annotations" / f"{sample_id}_PreviewData.xml" for sample_id in listed}
+    without = {sample_id for sample_id, xml in annotations.items() if not xml.exists()}
+    if len(without) > _KNOWN_WITHOUT_XML[part]:
+        missing = (annotations[sample_id] for sample_id in sorted(without))
+        scan.faults += [f"{xml}: no such annotation file, but the pair is listed in {part}" for xml in missing]
+        listed = [sample_id for sample_id in listed if sample_id not in without]
+    elif without:
+        scan.quirks[f"{part}: listed pair without an annotation file (kept, no boxes)"] += len(without)
+    for sample_id in listed:
+        images = base / "JPEGImages"
+        pair = _Pair(images / f"{sample_id}_RGB.jpg", images / f"{sample_id}_PreviewData.jpeg")
+        source = pair.thermal.relative_to(base).as_posix()
+        if sample_id in without:
+            yield pair, _labels(sample_id, source, _SIZE, ())
+            continue
+        try:
+            yield pair, labels_of_voc(sample_id, read_voc(annotations[sample_id]), source, scan.quirks)
+        except BadInputError as error:
+            scan.faults.append(str(error))
+
+
+def _voc_listed(path: Path, part: str, scan: Scan) -> Iterator[str]:
+    """Yield the sample ids of a list file in its order; bad lines are faults."""
     if not path.is_file():
         scan.quirks[f"{part}: no list {path.name}, so this part is empty"] += 1
         return
-    without_xml = []
-    for row, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
-        stem = line.strip()
-        if not stem:
-            continue
-        match = _STEM.fullmatch(stem)
-        if match is None:
-            scan.faults.append(f"{path}: line {row}: {stem!r} is no FLIR-aligned name such as FLIR_00002_PreviewData")
-            continue
-        pair = _Pair(base / f"JPEGImages/{match[1]}_RGB.jpg", base / f"JPEGImages/{match[1]}_PreviewData.jpeg")
-        xml = base / "Annotations" / f"{match[1]}_PreviewData.xml"
-        source = pair.thermal.relative_to(base).as_posix()
-        if not xml.exists():
-            without_xml.append(xml)
-            yield pair, _labels(stem, source, _SIZE, ())
+    for row, line in enumerate(read_text(path).splitlines(), start=1):
+        if not line.strip():
             continue
         try:
-            yield pair, labels_of_voc(stem, read_voc(xml), source, scan.quirks)
+            yield sample_id_of(line.strip(), f"{path}: line {row}")
         except BadInputError as error:
             scan.faults.append(str(error))
-    if len(without_xml) > _KNOWN_WITHOUT_XML:
-        scan.faults += [f"{xml}: no such annotation file, but the pair is listed in {part}" for xml in without_xml]
-    elif without_xml:
-        scan.quirks[f"{part}: listed pair without an annotation file (kept, no boxes)"] += len(without_xml)
+
+
+def _count_unlisted_voc(base: Path, scan: Scan) -> None:
+    lists = [base / name for name in _VOC_LISTS.values()]
+    listed = {stem for path in lists if path.is_file() for stem in read_text(path).split()}
+    found = {path.stem for path in (base / "JPEGImages").glob("FLIR_*_PreviewData.jpeg")}
+    scan.quirks["thermal images that no list names (left out)"] += len(found - listed)
 
 
 def _coco_entries(base: Path, part: str, scan: Scan) -> Iterator[tuple[_Pair, Labels]]:
@@ -242,14 +271,12 @@ def _coco_entries(base: Path, part: str, scan: Scan) -> Iterator[tuple[_Pair, La
     folders = {modality: base / f"images_{modality}_{part}" / "data" for modality in ("rgb", "thermal")}
     listed = set()
     for image in read_coco(path):
-        match = _STEM.match(image.file_name)
-        stem = match[1] if match else image.file_name
-        pair = _Pair(folders["rgb"] / f"{stem}_RGB.jpg", folders["thermal"] / f"{stem}_PreviewData.jpg")
-        listed.add(pair.thermal.name)
         try:
+            sample_id = sample_id_of(image.file_name, path)
+            pair = _Pair(folders["rgb"] / f"{sample_id}_RGB.jpg", folders["thermal"] / f"{sample_id}_PreviewData.jpg")
+            listed.add(pair.thermal.name)
             yield pair, labels_of_coco(image, pair.thermal.relative_to(base).as_posix(), scan.quirks)
         except BadInputError as error:
             scan.faults.append(str(error))
-    unlisted = {entry.name for entry in folders["thermal"].glob("FLIR_*")} - listed
-    if unlisted:
-        scan.quirks[f"{part}: thermal images that {path.name} does not list (left out)"] += len(unlisted)
+    unlisted = {entry.name for entry in folders["thermal"].glob("FLIR_*.jp*g")} - listed
+    scan.quirks[f"{part}: thermal images that {path.name} does not list (left out)"] += len(unlisted)

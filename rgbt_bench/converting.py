@@ -1,6 +1,6 @@
 """What every converter shares: the description of a source, its validation in one pass, and the conversion report."""
 
-import io
+import math
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,18 +9,21 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 from PIL import Image as Pillow
 
-from rgbt_bench.datasets.digests import SampleDigests, sample_digests
-from rgbt_bench.datasets.store import DatasetRecord
+from rgbt_bench.datasets.digests import SampleDigests, open_image, sample_digests, strip_jpeg_metadata
+from rgbt_bench.datasets.store import RECORD_FILE, DatasetRecord
 from rgbt_bench.datasets.writer import DatasetWriter, PlannedSample
 from rgbt_bench.errors import BadInputError, BenchError, MissingError, UsageError, enumerate_faults
+from rgbt_bench.files import canonical_json
 from rgbt_bench.schema import Box, DatasetInfo, Image, Labels, Sample, SplitList
 
 OnError = Literal["fail", "skip"]
 Progress = Callable[[str, int, int], None]
 MAX_PIXELS = 64_000_000
 DECODERS = 2
+FAULTS_SHOWN = 200
 
 
 @dataclass(frozen=True)
@@ -132,10 +135,9 @@ def convert(
 
     Raises:
         BadInputError: faults were found and `on_error` is "fail", or nothing is left to convert.
-        UsageError: `out` exists and `force` is off.
+        UsageError: `out` exists and `force` is off, or it is not a converted set.
     """
-    if out.exists() and not force:
-        raise UsageError(f"{out}: exists already; give --force to replace it, or --out for another folder")
+    _require_replaceable(out, force)
     if converter.needs_path and root is None:
         raise UsageError(converter.instructions())
     root = root or Path()
@@ -146,14 +148,24 @@ def convert(
     planned, digests, skipped = _look_at_all(converter, scan, progress)
     if scan.faults and on_error == "fail":
         title = f"{root}: {len(scan.faults)} fault(s); mend them, or leave those samples out with --on-error skip:"
-        raise BadInputError(enumerate_faults(title, scan.faults))
+        raise BadInputError(enumerate_faults(title, scan.faults, FAULTS_SHOWN))
     if not planned:
-        raise BadInputError(f"{root}: no sample is left to convert")
+        title = f"{root}: no sample is left to convert" + (":" if scan.faults else "")
+        raise BadInputError(enumerate_faults(title, scan.faults, FAULTS_SHOWN))
     writer = DatasetWriter(out, converter.info, converter.parts, scan.layout, skipped)
     record = writer.write(planned, digests, scan.named_splits, progress)
     report = _report(converter, scan, record, out, skipped)
     writer.finish(report.to_dict())
     return report
+
+
+def _require_replaceable(out: Path, force: bool) -> None:
+    if not out.exists():
+        return
+    if not force:
+        raise UsageError(f"{out}: exists already; give --force to replace it, or --out for another folder")
+    if not (out / RECORD_FILE).is_file() and not (out.is_dir() and not any(out.iterdir())):
+        raise UsageError(f"{out}: holds no converted set, so --force does not replace it; give --out another folder")
 
 
 def _look_at_all(
@@ -162,27 +174,35 @@ def _look_at_all(
     """Read and check every sample; its faults are added to the scan and the sample is left out."""
     planned: list[PlannedSample] = []
     digests: dict[str, SampleDigests] = {}
+    first: dict[str, str] = {}
     skipped = len(scan.faults)  # a fault of the scan cost its sample already
     classes = converter.info.classes
-    with ThreadPoolExecutor(DECODERS) as pool:
+    pool = ThreadPoolExecutor(DECODERS)
+    try:
         looked = pool.map(lambda item: _look_at(item, classes), scan.items)
         for done, (item, (digest, faults)) in enumerate(zip(scan.items, looked, strict=True), start=1):
             progress("checking", done, len(scan.items))
-            if item.labels.sample_id in digests:
-                faults = [f"{item.labels.source}: sample id {item.labels.sample_id!r} occurs twice"]
+            sample_id, source = item.labels.sample_id, item.labels.source
+            if sample_id in first:
+                faults.append(f"{source}: sample id {sample_id!r} occurs twice, first as {first[sample_id]}")
+            first.setdefault(sample_id, source)
+            if item.part not in converter.parts:
+                faults.append(f"{source}: part {item.part!r} is not one of {', '.join(converter.parts)}")
             scan.faults.extend(faults)
             if digest is None or faults:
                 skipped += 1
                 continue
-            digests[item.labels.sample_id] = digest
-            planned.append(PlannedSample(item.part, item.labels.sample_id, _reader(item), item.weight, item.stamp))
+            digests[sample_id] = digest
+            planned.append(PlannedSample(item.part, sample_id, _reader(item), item.weight, _stamp(item)))
+    finally:
+        pool.shutdown(cancel_futures=True)  # an interrupted conversion does not look at all the others first
     return planned, digests, skipped
 
 
 def _look_at(item: Item, classes: tuple[str, ...]) -> tuple[SampleDigests | None, list[str]]:
     try:
         sample = _to_sample(item)
-        faults = [*_image_faults(sample), *_box_faults(sample, classes)]
+        faults = [*_image_faults(sample), *_label_faults(sample, classes)]
         return (None if faults else sample_digests(sample, classes)), faults
     except BenchError as error:
         return None, [str(error)]
@@ -190,6 +210,11 @@ def _look_at(item: Item, classes: tuple[str, ...]) -> tuple[SampleDigests | None
 
 def _reader(item: Item) -> Callable[[], Sample]:
     return lambda: _to_sample(item)
+
+
+def _stamp(item: Item) -> str:
+    labels = item.labels
+    return canonical_json([item.stamp, labels.illumination, labels.scene, labels.source])
 
 
 def _to_sample(item: Item) -> Sample:
@@ -204,26 +229,58 @@ def _image_faults(sample: Sample) -> Iterator[str]:
             continue
         where = f"{sample.sample_id} ({kind}, {image.name})"
         try:
-            with Pillow.open(io.BytesIO(image.data)) as opened:
+            with open_image(image.data) as opened:
                 if opened.width * opened.height > MAX_PIXELS:
                     yield f"{where}: {opened.width}x{opened.height} is above {MAX_PIXELS} pixels"
                     continue
                 opened.load()
+                if opened.format in ("JPEG", "MPO"):
+                    strip_jpeg_metadata(image.data)  # a decoder mends what has no digest
                 if (opened.width, opened.height) != (sample.width, sample.height):
                     size = f"{sample.width}x{sample.height}"
                     yield f"{where}: {opened.width}x{opened.height}, but the labels and the pair say {size}"
-        except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as error:
+                if fault := _channel_fault(kind, opened):
+                    yield f"{where}: {fault}"
+        except Exception as error:  # a damaged file makes a decoder raise almost anything
             yield f"{where}: cannot be decoded: {error}"
 
 
-def _box_faults(sample: Sample, classes: Sequence[str]) -> Iterator[str]:
+def _channel_fault(kind: str, picture: Pillow.Image) -> str:
+    """Return what is wrong with an image's channels, or an empty text."""
+    mode = picture.mode
+    if kind == "rgb" and mode.startswith(("I", "F")):
+        return f"8-bit colour was expected, not Pillow's mode {mode}"
+    if kind == "mask" and mode not in ("L", "P"):
+        return f"a label map has one 8-bit channel, not Pillow's mode {mode}"
+    if kind == "thermal" and mode != "L" and not mode.startswith("I"):
+        values = np.asarray(picture)
+        if mode != "RGB" or not (values == values[..., :1]).all():
+            return f"not a thermal image: neither one channel nor three equal ones (Pillow's mode {mode})"
+    return ""
+
+
+def _label_faults(sample: Sample, classes: Sequence[str]) -> Iterator[str]:
+    where = sample.source or sample.sample_id
+    # Digests are over lines of ids.
+    if not sample.sample_id.isprintable() or " " in sample.sample_id or not sample.sample_id:
+        yield f"{where}: {sample.sample_id!r} is no sample id: it is empty, or has a space or a control character"
     for box in sample.objects:
-        x, y, width, height = box.bbox
-        where = f"{sample.source or sample.sample_id}: {classes[box.category]} box {list(box.bbox)}"
-        if not (width > 0 and height > 0):
-            yield f"{where} has no area"
-        elif x >= sample.width or y >= sample.height or x + width <= 0 or y + height <= 0:
-            yield f"{where} lies wholly outside the {sample.width}x{sample.height} image"
+        if not 0 <= box.category < len(classes):
+            yield f"{where}: box {list(box.bbox)} has class number {box.category}, but there are {len(classes)} classes"
+        elif fault := _box_fault(box, sample):
+            yield f"{where}: {classes[box.category]} box {list(box.bbox)} {fault}"
+
+
+def _box_fault(box: Box, labels: Labels) -> str:
+    """Return what is wrong with a box, or an empty text."""
+    x, y, width, height = box.bbox
+    if not all(map(math.isfinite, (*box.bbox, box.area))):
+        return "is not finite"
+    if not (width > 0 and height > 0):
+        return "has no area"
+    if x >= labels.width or y >= labels.height or x + width <= 0 or y + height <= 0:
+        return f"lies wholly outside the {labels.width}x{labels.height} image"
+    return ""
 
 
 def _leaves(box: Box, labels: Labels) -> bool:

@@ -47,7 +47,7 @@ def read_voc(path: Path) -> VocFile:
         raise BadInputError(f"{path}: no such annotation file") from None
     except DefusedXmlException:
         raise BadInputError(f"{path}: XML with a DTD or entities is refused; remove the declaration") from None
-    except (ParseError, UnicodeDecodeError, OSError) as error:
+    except (ParseError, ValueError, LookupError, OSError) as error:  # Value, Lookup: an encoding expat does not know
         raise BadInputError(f"{path}: not a readable XML file: {error}") from None
     try:
         width, height = (int(_text(root, f"size/{side}")) for side in ("width", "height"))

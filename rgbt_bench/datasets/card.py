@@ -1,5 +1,6 @@
 """The dataset card: a README whose front matter lets `datasets.load_dataset` read the folder without our code."""
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -12,8 +13,6 @@ from rgbt_bench.schema import features
 
 def write_card(root: Path, record: DatasetRecord) -> None:
     """Write `README.md` into a dataset folder whose shards and record are already there."""
-    import json
-
     environment = Environment(
         loader=PackageLoader("rgbt_bench", "datasets/templates"),
         undefined=StrictUndefined,

@@ -18,6 +18,8 @@ from rgbt_bench.schema import SCHEMA_VERSION, Box, Labels, Sample
 _JPEG_START = b"\xff\xd8"
 _MARKER_AFTER_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _END_OF_IMAGE, _START_OF_SCAN, _COMMENT, _ADOBE = 0xD9, 0xDA, 0xFE, 0xEE
+# Nothing else is opened: some formats (EPS) Pillow hands to another program.
+_FORMATS = ("JPEG", "PNG", "TIFF", "BMP")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,30 +61,52 @@ def strip_jpeg_metadata(data: bytes) -> bytes:
             return b"".join([*kept, data[position : position + 2]])
 
 
+def open_image(data: bytes) -> Pillow.Image:
+    """Open an encoded image of a format that datasets come in; its pixels are not decoded yet.
+
+    Raises:
+        OSError: not such an image.
+    """
+    return Pillow.open(io.BytesIO(data), formats=_FORMATS)
+
+
 def image_digest(data: bytes) -> str:
     """Return the digest of an encoded image: a JPEG by its picture segments, anything else by its decoded pixels.
 
     JPEG decoders differ in the last bit, so a JPEG is never digested by its pixels. EXIF orientation is metadata:
-    images are read as they are stored.
+    images are read as they are stored. A palette is resolved, because the same indices can be any colours.
     """
     if data.startswith(_JPEG_START):
         return hashlib.sha256(b"jpeg\n" + strip_jpeg_metadata(data)).hexdigest()
-    with Pillow.open(io.BytesIO(data)) as image:
-        image.load()
-        header = f"{image.mode} {image.width} {image.height}\n".encode()
-        return hashlib.sha256(header + image.tobytes()).hexdigest()
+    with open_image(data) as image:
+        picture = image.convert() if image.mode == "P" else image
+        return _pixel_hash(picture, picture.mode)
+
+
+def mask_digest(data: bytes) -> str:
+    """Return the digest of an encoded label map: its class ids, whatever palette shows them."""
+    with open_image(data) as image:
+        return _pixel_hash(image, "L" if image.mode == "P" else image.mode)
+
+
+def _pixel_hash(image: Pillow.Image, mode: str) -> str:
+    return hashlib.sha256(f"{mode} {image.width} {image.height}\n".encode() + image.tobytes()).hexdigest()
 
 
 def _canonical_box(box: Box, classes: tuple[str, ...]) -> list[object]:
     return [
         classes[box.category],
-        *(float(value) for value in box.bbox),
-        float(box.area),
-        box.iscrowd,
-        box.ignore,
+        *(_number(value) for value in box.bbox),
+        _number(box.area),
+        bool(box.iscrowd),
+        bool(box.ignore),
         box.truncation,
         box.occlusion,
     ]
+
+
+def _number(value: float) -> float:
+    return float(value) + 0.0  # -0.0 becomes 0.0: equal numbers have one text
 
 
 def sample_label_digest(labels: Labels, classes: tuple[str, ...], mask: bytes | None = None) -> str:
@@ -93,8 +117,8 @@ def sample_label_digest(labels: Labels, classes: tuple[str, ...], mask: bytes | 
             labels.width,
             labels.height,
             sorted((_canonical_box(box, classes) for box in labels.objects), key=canonical_json),
-            sorted([float(value) for value in region] for region in labels.ignore_regions),
-            None if mask is None else image_digest(mask),
+            sorted([_number(value) for value in region] for region in labels.ignore_regions),
+            None if mask is None else mask_digest(mask),
         ]
     )
 

@@ -11,7 +11,7 @@ SIZES = ("small", "medium", "large")
 
 def size_class(area: float) -> str:
     """Return COCO's size class of an area in square pixels; a bound belongs to the smaller class."""
-    return next(size for size in SIZES if area <= PROTOCOL["areas"][size][1])
+    return next((size for size in SIZES if area <= PROTOCOL["areas"][size][1]), SIZES[-1])
 
 
 def inspect_part(part: Part) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Contact sheets: pairs side by side with their boxes, and detections where there are any."""
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,6 +7,7 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
+from rgbt_bench.datasets.digests import open_image
 from rgbt_bench.schema import DatasetInfo, Image, Sample
 
 COLOURS = ("#00c8ff", "#ffd400", "#ff5c8a", "#7cff6b", "#c58bff", "#ff9a3c", "#4fffd2", "#ffffff", "#b5b500", "#ff4040")
@@ -56,7 +56,7 @@ def spread(count: int, wanted: int) -> list[int]:
     """Return `wanted` indices spread evenly over `count` items."""
     if count <= wanted:
         return list(range(count))
-    return [round(index * (count - 1) / (wanted - 1)) for index in range(wanted)] if wanted > 1 else [0]
+    return [round(index * (count - 1) / max(wanted - 1, 1)) for index in range(wanted)]
 
 
 def _pair_tile(
@@ -67,7 +67,7 @@ def _pair_tile(
     font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
 ) -> Pillow.Image:
     scale = width / sample.width
-    height = round(sample.height * scale)
+    height = max(1, round(sample.height * scale))
     tile = Pillow.new("RGB", (width * 2 + _GAP, height + _CAPTION), "#202020")
     caption = f"{sample.sample_id}   {sample.illumination}   {len(sample.objects)} boxes"
     ImageDraw.Draw(tile).text((2, 1), caption, fill="#e0e0e0", font=font)
@@ -81,7 +81,7 @@ def _pair_tile(
 
 
 def _to_rgb(image: Image, info: DatasetInfo) -> Pillow.Image:
-    with Pillow.open(io.BytesIO(image.data)) as opened:
+    with open_image(image.data) as opened:
         opened.load()
         if not opened.mode.startswith("I"):
             return opened.convert("RGB")

@@ -14,11 +14,16 @@ def split_hash(ids: Iterable[str]) -> str:
 
 
 def parse_dataset_name(text: str) -> tuple[str, str]:
-    """Return the dataset and the split that a text such as `flir` or `flir@official` names."""
-    name, _, split = text.partition("@")
-    if not name or (not split and "@" in text):
+    """Return the dataset and the split that a text such as `flir` or `flir@official` names.
+
+    Only the last `@` with no folder after it begins a split: folders may have one in their names.
+    """
+    name, at, split = text.rpartition("@")
+    if not at or "/" in split or "\\" in split:
+        name, split = text, DEFAULT_SPLIT
+    if not name or not split:
         raise UsageError(f"{text!r} is not a dataset name: write NAME or NAME@SPLIT")
-    return name, split or DEFAULT_SPLIT
+    return name, split
 
 
 def require_part(parts: Iterable[str], part: str, where: str) -> None:

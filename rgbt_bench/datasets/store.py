@@ -2,16 +2,18 @@
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rgbt_bench import paths
 from rgbt_bench.datasets.digests import SampleDigests, split_digests
-from rgbt_bench.datasets.splits import DEFAULT_SPLIT, parse_dataset_name, require_part
+from rgbt_bench.datasets.splits import DEFAULT_SPLIT, parse_dataset_name, require_part, split_hash
 from rgbt_bench.errors import BadInputError, MissingError, did_you_mean, unknown_name
 from rgbt_bench.files import read_json
 from rgbt_bench.schema import (
@@ -27,7 +29,11 @@ from rgbt_bench.schema import (
 RECORD_FILE = "dataset.json"
 DIGESTS_FILE = "digests.json"
 SPLITS_FOLDER = "splits"
+PARTIAL = ".partial"  # a set that is being converted: not to be read
+AGAIN = "convert the set again"
 ROW_GROUP = 32  # small, so that reading one sample at random reads few others
+
+_T = TypeVar("_T")
 
 
 class PartRecord(BaseModel):
@@ -75,7 +81,7 @@ class Part(Sequence[Sample]):
     def labels(self) -> tuple[Labels, ...]:
         """The labels of all samples, read without their images."""
         labels = self.dataset.labels
-        return tuple(labels[sample_id] for sample_id in self.ids)
+        return tuple(self.dataset.look_up(labels, sample_id) for sample_id in self.ids)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -133,54 +139,83 @@ class Dataset:
             UsageError: the split has no such part.
         """
         require_part(self.parts, name, self.name)
-        ids = read_json(self.root / SPLITS_FOLDER / f"{self.split}.json")[name]
+        path = self.root / SPLITS_FOLDER / f"{self.split}.json"
+        lists = read_json(path)
+        ids = lists.get(name) if isinstance(lists, dict) else None
+        if not isinstance(ids, list) or split_hash(map(str, ids)) != self.record.splits[self.split][name].ids_sha256:
+            raise BadInputError(f"{path}: the ids of {name} are not those that {RECORD_FILE} has the hash of; {AGAIN}")
         return Part(self, self.split, name, ids)
 
     @cached_property
     def _rows(self) -> dict[str, tuple[str, int, int]]:
         """Where each sample lies: its shard, row group and row in the group."""
         rows = {}
-        for shard in (shard for shards in self.record.shards.values() for shard in shards):
-            parquet = self._open(shard)
-            for group in range(parquet.num_row_groups):
-                column = parquet.read_row_group(group, columns=["sample_id"])["sample_id"].to_pylist()
-                rows.update({sample_id: (shard, group, row) for row, sample_id in enumerate(column)})
+        for shard in self._shards:
+            with self._reading(shard) as parquet:
+                for group in range(parquet.num_row_groups):
+                    column = parquet.read_row_group(group, columns=["sample_id"])["sample_id"].to_pylist()
+                    rows.update({sample_id: (shard, group, row) for row, sample_id in enumerate(column)})
         return rows
 
     @cached_property
     def labels(self) -> Mapping[str, Labels]:
         """The labels of every sample of the set by id, read without images."""
         found: dict[str, Labels] = {}
-        for shard in (shard for shards in self.record.shards.values() for shard in shards):
-            parquet = self._open(shard)
-            columns = [name for name in parquet.schema_arrow.names if name not in IMAGE_COLUMNS]
-            for row in parquet.read(columns=columns).to_pylist():
-                found[row["sample_id"]] = labels_from_row(row)
+        for shard in self._shards:
+            with self._reading(shard) as parquet:
+                columns = [name for name in parquet.schema_arrow.names if name not in IMAGE_COLUMNS]
+                for row in parquet.read(columns=columns).to_pylist():
+                    found[row["sample_id"]] = labels_from_row(row)
         return found
 
     def sample(self, sample_id: str) -> Sample:
-        """Return one sample with its encoded images."""
-        shard, group, row = self._rows[sample_id]
+        """Return one sample with its encoded images.
+
+        Raises:
+            BadInputError: it is in no shard, or its shard is damaged.
+        """
+        shard, group, row = self.look_up(self._rows, sample_id)
         with self._lock:
             if self._group is None or self._group[0] != (shard, group):
-                self._group = ((shard, group), self._open(shard).read_row_group(group).to_pydict())
+                with self._reading(shard) as parquet:
+                    self._group = ((shard, group), parquet.read_row_group(group).to_pydict())
             columns = self._group[1]
         return from_row({name: values[row] for name, values in columns.items()})
 
     @cached_property
     def digests(self) -> dict[str, SampleDigests]:
         """The digests of every sample by id, as they were recorded at conversion."""
-        stored = read_json(self.root / DIGESTS_FILE)
-        return {sample_id: SampleDigests(*entry) for sample_id, entry in stored.items()}
+        path = self.root / DIGESTS_FILE
+        try:
+            return {sample_id: SampleDigests(*entry) for sample_id, entry in read_json(path).items()}
+        except (AttributeError, TypeError):
+            raise BadInputError(f"{path}: not the digests of a converted set; {AGAIN}") from None
 
-    def _open(self, shard: str) -> pq.ParquetFile:
+    def look_up(self, found: Mapping[str, _T], sample_id: str) -> _T:
+        """Return what was read of a sample.
+
+        Raises:
+            BadInputError: no shard has the sample.
+        """
+        if sample_id not in found:
+            raise BadInputError(f"{self.root}: no shard holds the sample {sample_id!r}; {AGAIN}")
+        return found[sample_id]
+
+    @property
+    def _shards(self) -> list[str]:
+        return [shard for shards in self.record.shards.values() for shard in shards]
+
+    @contextmanager
+    def _reading(self, shard: str) -> Iterator[pq.ParquetFile]:
+        """Open a shard; whatever is wrong with it becomes an error that names the file."""
         path = self.root / "data" / shard
         try:
-            return pq.ParquetFile(path)
+            with pq.ParquetFile(path, page_checksum_verification=True) as parquet:
+                yield parquet
         except FileNotFoundError:
-            raise MissingError(f"{path}: the shard is missing; convert {self.info.name} again") from None
-        except OSError as error:
-            raise BadInputError(f"{path}: not a readable Parquet file ({error}); convert again") from None
+            raise MissingError(f"{path}: the shard is missing; {AGAIN}") from None
+        except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+            raise BadInputError(f"{path}: not a readable shard ({error}); {AGAIN}") from None
 
 
 def part_record(
@@ -205,30 +240,29 @@ def open_dataset(name: str) -> Dataset:
         UsageError: the set has no such split.
     """
     text, split = parse_dataset_name(name)
-    folder = Path(text).expanduser()
-    if (folder / RECORD_FILE).is_file():
-        return Dataset(folder, split)
-    if folder.is_dir() or "/" in text or "\\" in text:
+    home = paths.datasets_home()
+    is_path = "/" in text or "\\" in text or text in (".", "..")
+    # A bare name may be the name of a folder here, the unconverted original for one, and still mean the set at home.
+    for root in (Path(text).expanduser(), *(() if is_path else (home / text,))):
+        if (root / RECORD_FILE).is_file():
+            return Dataset(root, split)
+    if is_path:
         raise MissingError(f"{text}: no converted set here (no {RECORD_FILE}); `rgbt-bench convert` writes one")
-    root = paths.datasets_home() / text
-    if not (root / RECORD_FILE).is_file():
-        home = paths.datasets_home()
-        converted = sorted(path.parent.name for path in home.glob(f"*/{RECORD_FILE}"))
-        raise MissingError(
-            f"dataset {text!r} is not converted yet under {paths.datasets_home()}. `rgbt-bench convert {text}` says how"
-            f" to get and convert it. {did_you_mean(text, converted) if converted else 'Nothing is converted yet.'}"
-        )
-    return Dataset(root, split)
+    converted = [path.parent.name for path in home.glob(f"*/{RECORD_FILE}") if path.parent.suffix != PARTIAL]
+    raise MissingError(
+        f"dataset {text!r} is not converted yet under {home}. `rgbt-bench convert {text}` says how to get and convert"
+        f" it. {did_you_mean(text, converted) if converted else 'Nothing is converted yet.'}"
+    )
 
 
 def _read_record(root: Path) -> DatasetRecord:
     path = root / RECORD_FILE
+    content = read_json(path)
+    # First, because another version's record may have other fields.
+    version = content.get("schema_version", SCHEMA_VERSION) if isinstance(content, dict) else SCHEMA_VERSION
+    if version != SCHEMA_VERSION:
+        raise BadInputError(f"{path}: schema version {version}, this rgbt-bench reads {SCHEMA_VERSION}; {AGAIN}")
     try:
-        record = DatasetRecord.model_validate(read_json(path))
+        return DatasetRecord.model_validate(content)
     except ValidationError as error:
         raise BadInputError(f"{path}: not a dataset record: {error}") from None
-    if record.schema_version != SCHEMA_VERSION:
-        raise BadInputError(
-            f"{path}: schema version {record.schema_version}, this rgbt-bench reads {SCHEMA_VERSION}; convert again"
-        )
-    return record

@@ -15,6 +15,7 @@ from rgbt_bench.datasets.digests import SampleDigests, fingerprint
 from rgbt_bench.datasets.splits import DEFAULT_SPLIT, split_hash
 from rgbt_bench.datasets.store import (
     DIGESTS_FILE,
+    PARTIAL,
     RECORD_FILE,
     ROW_GROUP,
     SPLITS_FOLDER,
@@ -22,6 +23,7 @@ from rgbt_bench.datasets.store import (
     PartRecord,
     part_record,
 )
+from rgbt_bench.errors import BenchError
 from rgbt_bench.files import read_json, sha256_json, write_json, write_with
 from rgbt_bench.schema import IMAGE_COLUMNS, SCHEMA_VERSION, DatasetInfo, Sample, SplitList, features, to_row
 
@@ -32,7 +34,10 @@ REPORT_FILE = "conversion.json"
 
 @dataclass(frozen=True)
 class PlannedSample:
-    """A sample that passed its checks: its part, id, how to read it again, and what its images weigh in bytes."""
+    """A sample that passed its checks: its part, id, how to read it again, and what its images weigh in bytes.
+
+    `stamp` changes when anything of the sample changes that its digests do not cover.
+    """
 
     part: str
     sample_id: str
@@ -45,8 +50,8 @@ class DatasetWriter:
     """Writes one dataset folder: into `OUT.partial` first, which a second start completes, then renamed to `OUT`."""
 
     def __init__(self, out: Path, info: DatasetInfo, parts: Sequence[str], layout: str, skipped: int) -> None:
-        self.out = out
-        self.aside = out.with_name(out.name + ".partial")
+        self.out = out.resolve()  # so that `.` has a name
+        self.aside = self.out.with_name(self.out.name + PARTIAL)
         self.info = info
         self.parts = parts
         self.layout = layout
@@ -93,6 +98,7 @@ class DatasetWriter:
         (self.aside / PLAN_FILE).unlink()
         replaced = self.out.with_name(self.out.name + ".replaced")
         if self.out.exists():
+            shutil.rmtree(replaced, ignore_errors=True)  # of a conversion killed right here
             self.out.rename(replaced)
         self.aside.rename(self.out)
         shutil.rmtree(replaced, ignore_errors=True)
@@ -104,11 +110,13 @@ class DatasetWriter:
             for name, samples in shards.items()
         }
         stamps = [one.stamp for samples in shards.values() for one in samples]
-        plan = sha256_json([SCHEMA_VERSION, self.info.model_dump(mode="json"), content, stamps])
+        plan = sha256_json([SCHEMA_VERSION, __version__, self.info.model_dump(mode="json"), content, stamps])
         plan_file = self.aside / PLAN_FILE
-        if self.aside.exists() and (not plan_file.exists() or read_json(plan_file) != plan):
+        if self.aside.exists() and not _holds(plan_file, plan):
             shutil.rmtree(self.aside)
         (self.aside / "data").mkdir(parents=True, exist_ok=True)
+        for leftover in self.aside.rglob(".*"):  # files that were being written when an earlier start was killed
+            leftover.unlink()
         write_json(plan_file, plan)
 
     def _write_shard(self, name: str, samples: Sequence[PlannedSample]) -> None:
@@ -118,7 +126,7 @@ class DatasetWriter:
         compression = {path: compression[path.split(".")[0]] for path in _leaf_paths(schema)}
 
         def fill(path: Path) -> None:
-            with pq.ParquetWriter(path, schema, compression=compression) as writer:
+            with pq.ParquetWriter(path, schema, compression=compression, write_page_checksum=True) as writer:
                 for start in range(0, len(samples), ROW_GROUP):
                     rows = [to_row(one.read()) for one in samples[start : start + ROW_GROUP]]
                     writer.write_table(pa.Table.from_pylist(rows, schema=schema), row_group_size=ROW_GROUP)
@@ -143,6 +151,13 @@ class DatasetWriter:
             write_json(self.aside / SPLITS_FOLDER / f"{name}.json", {part: list(ids) for part, ids in parts.items()})
         write_json(self.aside / RECORD_FILE, record.model_dump(mode="json"))
         write_card(self.aside, record)
+
+
+def _holds(plan_file: Path, plan: str) -> bool:
+    try:
+        return bool(read_json(plan_file) == plan)
+    except BenchError:
+        return False
 
 
 def plan_shards(planned: Sequence[PlannedSample], parts: Sequence[str]) -> dict[str, list[PlannedSample]]:
