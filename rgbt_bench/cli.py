@@ -201,7 +201,7 @@ def run(
     with printing.progress() as report:
         result = execute(planned, opened, device, report)
     content = {"folder": str(planned.folder), "plan": plan, "result": result.model_dump(mode="json")}
-    _emit(as_json, content, lambda: printing.result(result, planned.folder))
+    _emit(as_json, content, lambda: printing.result(result, planned.folder, planned.sheet))
 
 
 @app.command()

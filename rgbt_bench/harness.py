@@ -26,7 +26,7 @@ from rgbt_bench.results import (
     now,
     read_result,
 )
-from rgbt_bench.runs import PREDICTIONS_FILE, RUN_FILE, SHEET_FILE, Run, in_order
+from rgbt_bench.runs import PREDICTIONS_FILE, RUN_FILE, Run, in_order
 from rgbt_bench.submissions import Progress, Requirement, Submission, TrainContext, no_progress
 
 TEST_PART = "test"
@@ -62,7 +62,7 @@ def _execute_one(run: Run, dataset: Dataset, device: str, progress: Progress) ->
         val=dataset.part("val") if "val" in dataset.parts else None,
         durations=durations,
     )
-    draw_predictions(run.folder / SHEET_FILE, part, detections)
+    draw_predictions(run.sheet, part, detections)
     result.write(run.folder / RESULT_FILE)
 
 

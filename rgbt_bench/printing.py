@@ -161,8 +161,8 @@ def recipe(path: Path, digest: str, preset: str, settings: list[str] | None) -> 
     _line(f"# digest with preset {preset}{given}: {digest}")
 
 
-def result(found: "Result", where: Path | None) -> None:
-    """Print a result's figures, their standing, and where it lies."""
+def result(found: "Result", where: Path | None, sheet: Path | None = None) -> None:
+    """Print a result's figures, their standing, and where it and its contact sheet lie."""
     subsets = found.metrics.subsets
     _figures(
         ["", "all", *subsets],
@@ -182,6 +182,8 @@ def result(found: "Result", where: Path | None) -> None:
     _line(f"track {found.track}, {found.standing}: {found.standing_reason}")
     if where is not None:
         _line(f"written to {where}")
+    if sheet is not None:
+        _line(f"contact sheet with predictions: {sheet}")
 
 
 def latency(report: "LatencyReport", path: Path) -> None:

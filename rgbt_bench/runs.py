@@ -40,6 +40,11 @@ class Run:
         return self.folder / WEIGHTS_FILE
 
     @property
+    def sheet(self) -> Path:
+        """The picture of pairs with labels and detections."""
+        return self.folder / SHEET_FILE
+
+    @property
     def state(self) -> State:
         """What is left to do, read from what is in the folder."""
         if self.weights.is_file():

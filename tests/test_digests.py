@@ -12,6 +12,7 @@ from rgbt_bench.datasets.digests import (
     SampleDigests,
     fingerprint,
     image_digest,
+    open_image,
     sample_digests,
     split_digests,
     strip_jpeg_metadata,
@@ -232,6 +233,14 @@ def test_a_16_bit_png_keeps_its_low_bits():
     assert image_digest(png(WIDE, compress_level=9)) == image_digest(png(WIDE, compress_level=1))
     assert image_digest(png(changed)) != image_digest(png(WIDE))
     assert image_digest(png(WIDE.astype(np.uint8))) != image_digest(png(WIDE))
+
+
+@pytest.mark.parametrize("kind", ["EPS", "GIF", "PPM"])
+def test_formats_that_no_dataset_comes_in_are_not_even_opened(kind):
+    stream = io.BytesIO()
+    Pillow.new("RGB", (4, 4)).save(stream, kind)
+    with pytest.raises(OSError, match="cannot identify"):
+        open_image(stream.getvalue())
 
 
 def palette_png(indices, palette):

@@ -122,6 +122,7 @@ def copy(made, tmp_path):
 @pytest.fixture
 def small_shards(monkeypatch):
     monkeypatch.setattr(writer, "SHARD_BYTES", 5_000)
+    monkeypatch.setattr(writer, "ROW_GROUP", 2)
 
 
 READER = """
