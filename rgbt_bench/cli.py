@@ -23,7 +23,7 @@ app = typer.Typer(
 _INTERRUPTED = 130
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout; everything else goes to stderr.")]
 Preset = Annotated[str, typer.Option(help="paper (the recipe as it is) or quick (small, never ranks).")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="PATH=VALUE over the recipe, or RECIPE:PATH=VALUE over one it requires. Repeatable."),
@@ -164,11 +164,13 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show a recipe with the origin of each of its figures."""
-    from rgbt_bench.recipes import load_recipe, origins, recipe_path
+    from rgbt_bench.recipes import load_recipe, origins_in_use, recipe_path
 
     path = recipe_path(name)
-    recipe = load_recipe(name, preset, tuple(settings or ()))
-    content = {"recipe": recipe.model_dump(mode="json"), "digest": recipe.digest, "origins": origins(path)}
+    given = tuple(settings or ())
+    recipe = load_recipe(name, preset, given)
+    origins = origins_in_use(path, preset, given)
+    content = {"recipe": recipe.model_dump(mode="json"), "digest": recipe.digest, "origins": origins}
     _emit(as_json, content, lambda: printing.recipe(path, recipe.digest, preset, settings))
 
 
@@ -193,10 +195,12 @@ def run(
     opened = open_dataset(dataset or recipe.dataset)
     planned = plan_run(name, opened, preset, seed, tuple(settings or ()), out)
     plan = [{"recipe": one.recipe.name, "state": one.state, "folder": str(one.folder)} for one in in_order(planned)]
+    from rgbt_bench.harness import check, execute
+
     if dry_run:
+        check(planned, opened, device)
         _emit(as_json, {"plan": plan}, lambda: printing.rows(plan))
         return
-    from rgbt_bench.harness import execute
 
     with printing.progress() as report:
         result = execute(planned, opened, device, report)

@@ -4,12 +4,15 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from rgbt_bench.datasets.sheet import DrawnBox, contact_sheet, spread
 from rgbt_bench.datasets.store import Dataset, Part
-from rgbt_bench.errors import BadInputError
+from rgbt_bench.devices import describe_device, resolve_device
+from rgbt_bench.errors import BadInputError, UsageError
 from rgbt_bench.files import read_json, sha256_file, write_json, write_with
 from rgbt_bench.leaderboard.tracks import PROTOCOLS, official_data, protocol_digest, standing
 from rgbt_bench.metrics.detection import CocoFigures, Evaluator, coco_figures, ground_truth, subset
@@ -36,17 +39,39 @@ _SUBSETS = ("day", "night")
 
 
 def execute(run: Run, dataset: Dataset, device: str = "auto", progress: Progress = no_progress) -> Result:
-    """Do what is left of a run and of the runs it requires, in order, and return its result."""
+    """Do what is left of a run and of the runs it requires, in order, and return its result.
+
+    Raises:
+        UsageError: another process works on one of the runs.
+        BenchError: what `check` refuses.
+    """
+    submissions = check(run, dataset, device)
     for one in in_order(run):
-        _execute_one(one, dataset, device, progress)
+        one.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(one.folder / ".lock", timeout=0):
+                _execute_one(one, submissions[one.key], dataset, device, progress)
+        except Timeout:
+            raise UsageError(f"{one.folder}: another process works on this run; wait for it") from None
     return read_result(run.folder / RESULT_FILE)
 
 
-def _execute_one(run: Run, dataset: Dataset, device: str, progress: Progress) -> None:
+def check(run: Run, dataset: Dataset, device: str = "auto") -> dict[str, Submission]:
+    """Refuse before any training what would fail after it, and return the submission of every run by its key.
+
+    Raises:
+        BenchError: a recipe, part or device that will not do.
+    """
+    resolve_device(device)
+    dataset.part("train")
+    _require_boxes(dataset.part(TEST_PART))
+    return {one.key: load_submission(one.recipe.submission)(one.recipe, dataset.info) for one in in_order(run)}
+
+
+def _execute_one(run: Run, submission: Submission, dataset: Dataset, device: str, progress: Progress) -> None:
     if run.state == "done":
         return
     named: Progress = lambda stage, done, total: progress(f"{run.recipe.name}: {stage}", done, total)  # noqa: E731
-    submission = load_submission(run.recipe.submission)(run.recipe, dataset.info)
     durations = _train(run, submission, dataset, device, named)
     part = dataset.part(TEST_PART)
     began = time.monotonic()
@@ -61,6 +86,7 @@ def _execute_one(run: Run, dataset: Dataset, device: str, progress: Progress) ->
         train=dataset.part("train"),
         val=dataset.part("val") if "val" in dataset.parts else None,
         durations=durations,
+        device=describe_device(resolve_device(device)),
     )
     draw_predictions(run.sheet, part, detections)
     result.write(run.folder / RESULT_FILE)
@@ -68,7 +94,7 @@ def _execute_one(run: Run, dataset: Dataset, device: str, progress: Progress) ->
 
 def _train(run: Run, submission: Submission, dataset: Dataset, device: str, progress: Progress) -> dict[str, float]:
     if run.weights.is_file():
-        return {"train": _trained_seconds(run.folder)}
+        return _train_duration(run.folder)
     write_json(
         run.folder / RUN_FILE,
         {
@@ -91,19 +117,22 @@ def _train(run: Run, submission: Submission, dataset: Dataset, device: str, prog
     )
     for stage in submission.stages():
         submission.train(stage, context)
-    return {"train": _trained_seconds(run.folder)}
+    return _train_duration(run.folder)
 
 
-def _trained_seconds(folder: Path) -> float:
-    return round(sum(row["seconds"] for row in _history(folder)), 3)
+def _train_duration(folder: Path) -> dict[str, float]:
+    """Return how long training took over all its starts, where the loop left a record of it."""
+    history = _history(folder)
+    return {} if history is None else {"train": round(sum(row["seconds"] for row in history), 3)}
 
 
-def _history(folder: Path) -> list[dict[str, float]]:
+def _history(folder: Path) -> list[dict[str, float]] | None:
     state = folder / "checkpoint" / "state.json"
-    return list(read_json(state)["history"]) if state.is_file() else []
+    return list(read_json(state)["history"]) if state.is_file() else None
 
 
 def _model_provenance(run: Run, submission: Submission) -> ModelProvenance:
+    history = _history(run.folder)
     return ModelProvenance(
         recipe=run.recipe.name,
         preset=run.recipe.preset,
@@ -114,7 +143,7 @@ def _model_provenance(run: Run, submission: Submission) -> ModelProvenance:
         weights_sha256=sha256_file(run.weights),
         requires={role: one.key for role, one in run.requires.items()},
         parameters=submission.parameters(),
-        epochs=len(_history(run.folder)),
+        epochs=None if history is None else len(history),
     )
 
 
@@ -127,6 +156,7 @@ def score_file(
     train: Part | None = None,
     val: Part | None = None,
     durations: Mapping[str, float] | None = None,
+    device: dict[str, Any] | None = None,
 ) -> Result:
     """Score a predictions file against one part of a dataset; the file is validated whole first.
 
@@ -135,14 +165,13 @@ def score_file(
         BadInputError: the file has faults, or the part has no labels.
     """
     info = part.dataset.info
-    if not any(labels.objects for labels in part.labels):
-        raise BadInputError(f"{part.dataset.name}: the part {part.name} has no boxes to score against")
+    _require_boxes(part)
     detections = read_predictions(path, part.ids, info.classes, aliases(part))
     began = time.monotonic()
     metrics = detection_metrics(part, detections, evaluator)
     spent = dict(durations or {}) | {"score": round(time.monotonic() - began, 3)}
-    track = f"{part.dataset.name}/{task}"
-    verdict, reason = standing(track, part.name, "coco", part.record.label_digest)
+    track = f"{info.name}/{task}"
+    verdict, reason = standing(track, part.name, "coco", part.record.label_digest, part.dataset.record.skipped)
     return Result(
         track=track,
         standing=verdict,
@@ -156,19 +185,28 @@ def score_file(
         model=model,
         durations_s=spent,
         libraries=library_versions(),
-        hardware=hardware(),
+        hardware=hardware(device),
         created=now(),
     )
 
 
 def aliases(part: Part) -> dict[str, str]:
-    """Return other names under which a predictions file may know a sample: its original file's name and stem."""
-    found: dict[str, str] = {}
+    """Return other names under which a predictions file may know a sample: its original file's name and stem.
+
+    A name that several samples share names none of them.
+    """
+    found: dict[str, set[str]] = {}
     for labels in part.labels:
         if labels.source:
             source = Path(labels.source)
-            found |= {source.name: labels.sample_id, source.stem: labels.sample_id}
-    return found
+            for name in (source.name, source.stem):
+                found.setdefault(name, set()).add(labels.sample_id)
+    return {name: next(iter(ids)) for name, ids in found.items() if len(ids) == 1}
+
+
+def _require_boxes(part: Part) -> None:
+    if not any(labels.objects for labels in part.labels):
+        raise BadInputError(f"{part.dataset.name}: the part {part.name} has no boxes to score against")
 
 
 def detection_metrics(part: Part, detections: Detections, evaluator: Evaluator = "hotcoco") -> DetectionMetrics:
@@ -193,9 +231,11 @@ def _figures(figures: CocoFigures) -> dict[str, float | None]:
 def _data_provenance(part: Part, train: Part | None, val: Part | None) -> DataProvenance:
     record = part.record
     return DataProvenance(
-        dataset=part.dataset.name,
+        dataset=part.dataset.info.name,
+        split=part.split,
         part=part.name,
         samples=record.samples,
+        skipped=part.dataset.record.skipped,
         label_digest=record.label_digest,
         rgb_digest=record.rgb_digest,
         thermal_digest=record.thermal_digest,

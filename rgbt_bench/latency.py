@@ -1,6 +1,5 @@
 """The latency protocol: warm-up, synchronised passes without data loading, percentiles, everything that was fixed."""
 
-import platform
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -99,32 +98,3 @@ def _time_once(forward: Callable[[], Any], device: "torch.device") -> float:
     began = time.perf_counter()
     forward()
     return time.perf_counter() - began
-
-
-def describe_device(device: "torch.device") -> dict[str, Any]:
-    """Return what is known of the device: its name, and for a GPU its driver-side figures."""
-    import torch
-
-    if device.type == "cuda":
-        properties = torch.cuda.get_device_properties(device)
-        return {
-            "type": "cuda",
-            "name": properties.name,
-            "memory_gib": round(properties.total_memory / 2**30, 1),
-            "cuda": torch.version.cuda,
-            "cudnn": torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
-            "tf32": torch.backends.cuda.matmul.allow_tf32,
-        }
-    return {"type": device.type, "name": cpu_name(), "machine": platform.machine()}
-
-
-def cpu_name() -> str:
-    """Return the processor's name where the system tells it."""
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as lines:  # noqa: PTH123
-            for line in lines:
-                if line.startswith("model name"):
-                    return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or "unknown"

@@ -157,8 +157,11 @@ def inspection(content: dict[str, Any]) -> None:
 def recipe(path: Path, digest: str, preset: str, settings: list[str] | None) -> None:
     """Print a recipe file as it is, with its digest under the preset and settings."""
     _line(path.read_text(encoding="utf-8").rstrip())
-    given = f", {' '.join(settings)}" if settings else ""
-    _line(f"# digest with preset {preset}{given}: {digest}")
+    if preset == "quick":
+        _line("# in use: the values under `quick` replace those above")
+    for setting in settings or ():
+        _line(f"# in use: --set {setting} replaces the value above")
+    _line(f"# digest of what is in use: {digest}")
 
 
 def result(found: "Result", where: Path | None, sheet: Path | None = None) -> None:

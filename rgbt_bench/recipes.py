@@ -248,6 +248,19 @@ def origins(path: Path) -> dict[str, str]:
     return found
 
 
+def origins_in_use(path: Path, preset: str, settings: tuple[str, ...]) -> dict[str, str]:
+    """Return the origin of each figure as the preset and the settings leave it."""
+    found = origins(path)
+    kept = {where: origin for where, origin in found.items() if not where.startswith("quick.")}
+    if preset == "quick":
+        kept |= {where.removeprefix("quick."): origin for where, origin in found.items() if where not in kept}
+    for setting in settings:
+        changed = setting.partition("=")[0].strip()
+        kept = {where: one for where, one in kept.items() if where != changed and not where.startswith(f"{changed}.")}
+        kept[changed] = "--set"
+    return kept
+
+
 def explain(error: ValidationError, where: str, model: type[BaseModel]) -> str:
     """Return a pydantic error as sentences that name the key and, for an unknown key, the nearest known one."""
     lines = []

@@ -10,9 +10,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rgbt_bench import __version__
+from rgbt_bench.devices import cpu_name
 from rgbt_bench.errors import BadInputError
 from rgbt_bench.files import read_json, write_json
-from rgbt_bench.latency import cpu_name
 
 RESULT_SCHEMA = 1
 RESULT_FILE = "result.json"
@@ -44,8 +44,10 @@ class DataProvenance(_Record):
     """What the predictions were scored against, and what the model was trained on."""
 
     dataset: str
+    split: str
     part: str
     samples: int
+    skipped: int
     label_digest: str
     rgb_digest: str
     thermal_digest: str | None
@@ -67,7 +69,7 @@ class ModelProvenance(_Record):
     weights_sha256: str
     requires: dict[str, str]
     parameters: dict[str, int]
-    epochs: int
+    epochs: int | None
 
 
 class Result(_Record):

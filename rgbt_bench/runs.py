@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 from rgbt_bench import paths
 from rgbt_bench.datasets.store import Dataset
-from rgbt_bench.errors import unknown_name
+from rgbt_bench.errors import BenchError, unknown_name
 from rgbt_bench.files import sha256_json
 from rgbt_bench.recipes import Recipe, circle, load_recipe, recipe_path
-from rgbt_bench.results import RESULT_FILE
+from rgbt_bench.results import RESULT_FILE, read_result
 
 WEIGHTS_FILE = "weights.safetensors"
 PREDICTIONS_FILE = "predictions.json"
@@ -48,8 +48,16 @@ class Run:
     def state(self) -> State:
         """What is left to do, read from what is in the folder."""
         if self.weights.is_file():
-            return "done" if (self.folder / RESULT_FILE).is_file() else "to evaluate"
+            return "done" if self._has_result() else "to evaluate"
         return "to resume" if (self.folder / "checkpoint").is_dir() else "to train"
+
+    def _has_result(self) -> bool:
+        """Tell whether there is a readable result; a damaged one is cheap to make again."""
+        try:
+            read_result(self.folder / RESULT_FILE)
+        except BenchError:
+            return False
+        return True
 
 
 def plan_run(

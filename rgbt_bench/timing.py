@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rgbt_bench import paths
+from rgbt_bench.devices import describe_device, resolve_device, use_full_float32
 from rgbt_bench.errors import UsageError
 from rgbt_bench.files import sha256_json, write_json
-from rgbt_bench.latency import WARM_UP, LatencyReport, Timing, describe_device, percentile, time_passes
+from rgbt_bench.latency import WARM_UP, LatencyReport, Timing, percentile, time_passes
 from rgbt_bench.recipes import Recipe, load_recipe
 from rgbt_bench.registry import load_converter, load_submission
 from rgbt_bench.submissions import LatencySubject, Progress
@@ -36,19 +38,20 @@ def measure_latency(
     """
     import torch
 
-    from rgbt_bench.training.accelerator import resolve_device
-
     if min(batches) < 1:
         raise UsageError(f"--batch {min(batches)}: a batch holds at least one pair")
     if threads is not None:
         torch.set_num_threads(threads)
     resolved = resolve_device(device)
+    use_full_float32()
+    folder = paths.home() / LATENCY_FOLDER
+    folder.mkdir(parents=True, exist_ok=True)  # first, so that minutes of timing cannot end in a refused file
     recipe = load_recipe(name, preset)
     recipes = [recipe]
     if "teacher" in recipe.requires:
         recipes.insert(0, load_recipe(recipe.requires["teacher"], preset))
     timings: list[Timing] = []
-    for batch in batches:
+    for batch in dict.fromkeys(batches):
         subjects = {one.name: _subject(one, batch, resolved) for one in recipes}
         forwards = {key: subject.forward for key, subject in subjects.items()}
         seconds = time_passes(forwards, resolved, passes, progress)
@@ -61,7 +64,7 @@ def measure_latency(
         macs_ratio_to_teacher=timings[1].macs / timings[0].macs if len(recipes) > 1 else None,
     )
     content = report.model_dump(mode="json")
-    path = paths.home() / LATENCY_FOLDER / f"{recipe.name}-{preset}-{sha256_json(content)[:12]}.json"
+    path = folder / f"{recipe.name}-{preset}-{sha256_json(content)[:12]}.json"
     write_json(path, content)
     return report, path
 
@@ -72,7 +75,7 @@ def _subject(recipe: Recipe, batch: int, device: torch.device) -> LatencySubject
 
 
 def _timing(recipe: Recipe, batch: int, subject: LatencySubject, seconds: list[float]) -> Timing:
-    median = percentile(seconds, 0.5)
+    median = statistics.median(seconds)
     return Timing(
         recipe=recipe.name,
         preset=recipe.preset,

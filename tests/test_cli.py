@@ -165,6 +165,15 @@ def test_list(bench, kind, names, keys):
     assert all(name in printed for name in names)
 
 
+def test_show_names_the_origin_of_what_is_in_use(bench):
+    shown = only_object(bench("show", "ffkd-student", "--json", "--preset", "quick", "--set", "seed=7")[1])
+    assert shown["recipe"]["model"]["image_size"] == 96
+    assert shown["origins"]["model.image_size"] == "ours: quick"
+    assert shown["origins"]["seed"] == "--set"
+    assert shown["origins"]["loss.distillation.box_beta"] == "paper Eq. 13"
+    assert not any(path.startswith("quick.") for path in shown["origins"])
+
+
 def test_show_prints_the_recipe_with_its_origins(bench):
     code, out, _ = bench("show", "ffkd-student")
     assert code == 0
@@ -174,7 +183,7 @@ def test_show_prints_the_recipe_with_its_origins(bench):
     assert shown["recipe"]["loss"]["distillation"]["temperature"] == 4.0
     *file, digest = out.splitlines()
     assert file == recipe_path("ffkd-student").read_text().splitlines()  # so that it can be copied from here
-    assert digest == f"# digest with preset paper: {shown['digest']}"
+    assert digest == f"# digest of what is in use: {shown['digest']}"
     changed = only_object(bench("show", "ffkd-student", "--set", "seed=3", "--preset", "quick", "--json")[1])
     assert changed["recipe"]["seed"] == 3
     assert changed["recipe"]["preset"] == "quick"

@@ -126,6 +126,20 @@ def test_standing_asks_for_track_part_protocol_and_labels():
     )
 
 
+def test_a_set_with_samples_left_out_is_unofficial():
+    official = leaderboard().data["flir-test"].label_digest
+    assert standing("flir/detection-rgbt", "test", "coco", official, skipped=1) == (
+        "unofficial",
+        "1 sample(s) of the set were left out at its conversion",
+    )
+
+
+def test_a_name_that_two_samples_share_names_neither():
+    sources = {"a": "Day/Vis/00001.png", "b": "Night/Vis/00001.png", "c": "Night/Vis/00002.png"}
+    labels = [Labels(sample_id=one, width=1, height=1, source=source) for one, source in sources.items()]
+    assert aliases(SimpleNamespace(labels=labels)) == {"00002.png": "c", "00002": "c"}
+
+
 def test_a_changed_protocol_never_ranks(monkeypatch):
     from rgbt_bench.leaderboard import tracks
 

@@ -17,6 +17,18 @@ def test_percentile_is_numpys_inverted_cdf(share, count):
     assert percentile(values, share) == np.percentile(values, share * 100, method="inverted_cdf")
 
 
+def test_the_median_of_an_even_count_lies_between_the_two_in_the_middle(home, monkeypatch):
+    from rgbt_bench import timing
+
+    def fake(forwards, device, passes, progress):
+        return {name: [float(number) for number in range(1, 101)] for name in forwards}
+
+    monkeypatch.setattr(timing, "time_passes", fake)
+    report, _ = measure_latency("ffkd-student", (1, 1), "quick", 100, 1, "cpu", SILENT)
+    assert [one.median_s for one in report.timings] == [50.5, 50.5]
+    assert [one.p90_s for one in report.timings] == [90.0, 90.0]
+
+
 def test_models_take_turns_and_warm_up_is_not_counted():
     order = []
     forwards = {name: (lambda name=name: order.append(name)) for name in ("teacher", "student")}

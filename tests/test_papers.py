@@ -36,7 +36,7 @@ def test_a_table_that_is_measured_says_how(name, table):
     assert all(bool(column.measured) == (table.kind != "reported") for column in table.columns)
     if table.kind == "detection":
         assert {column.measured for column in table.columns} <= {metric.name for metric in METRICS}
-        tracks = {f"{table.track}/{load_recipe(recipe).task}" for recipe in recipes}
+        tracks = {f"{table.dataset}/{load_recipe(recipe).task}" for recipe in recipes}
         assert tracks <= leaderboard().tracks.keys()
     if table.kind == "latency":
         assert table.batch

@@ -116,6 +116,45 @@ def test_latency_fills_only_its_own_batch(home):
     content = reproduce("ffkd/table-3")
     assert measured(content, "S-Distillation") == [pytest.approx(0.05)]
     assert measured(content, "T-Fusion") == [None]
+    # a newer timing of the teacher alone, on another device, never joins the student's
+    other = {"device": {"type": "cuda", "name": "y"}, "timings": (timing("ffkd-teacher-fusion", 32, 3.2),)}
+    write_json(home / "latency" / "b.json", report.model_copy(update=other).model_dump(mode="json"))
+    (home / "latency" / "c.json").write_text("{")
+    content = reproduce("ffkd/table-3")
+    assert (measured(content, "S-Distillation"), measured(content, "T-Fusion")) == ([None], [pytest.approx(0.1)])
+    assert content["notes"][0] == "Measured on y (cuda, 1 torch thread(s)), float32, batch 32."
+    assert any("c.json is not a latency report" in note for note in content["notes"])
+
+
+def test_cells_say_where_they_come_from(store):
+    store("ffkd-student", 0.3)
+    row = reproduce("ffkd/table-2")["rows"][-1]
+    assert row["from"]["seed"] == 0
+    assert row["from"]["file"].endswith("result.json")
+    assert reproduce("ffkd/table-2")["rows"][0]["from"] is None
+
+
+def test_a_damaged_result_is_left_out_and_named(store, home):
+    store("ffkd-student", 0.3)
+    broken = home / "runs/flir/ffkd-student-fusion-paper/x/result.json"
+    broken.parent.mkdir(parents=True)
+    broken.write_text("{")
+    content = reproduce("ffkd/table-2")
+    assert measured(content, "S-Distillation")[0] == 30.0
+    assert any(str(broken) in note for note in content["notes"])
+
+
+def test_a_dataset_nothing_ran_on_is_refused(store):
+    store("ffkd-student", 0.4, standing="unofficial", dataset="sample", preset="quick")
+    with pytest.raises(UsageError, match="Did you mean 'sample'"):
+        reproduce("ffkd/table-2", "quick", "sampel")
+    with pytest.raises(UsageError, match="a table of latency does not depend on a dataset"):
+        reproduce("ffkd/table-3", "quick", "sample")
+
+
+def test_labels_of_rows_are_printed():
+    text = as_text(reproduce("cekd/table-2"), "md", digits_of("cekd/table-2"))
+    assert [cell.strip() for cell in text.splitlines()[0].split("|")[1:6]] == ["row", "seg", "kdce", "sim", "edge"]
 
 
 def test_tables_that_nothing_measures_yet_show_the_papers_figures():

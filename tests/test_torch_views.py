@@ -117,6 +117,12 @@ def test_items_depend_on_seed_epoch_and_index_only(tiny):
     assert not torch.equal(first[3].rgb, PairView(part, noise, seed=2)[3].rgb)
 
 
+def test_the_largest_seed_is_a_seed(tiny):
+    view = PairView(tiny.part("train"), lambda one, generator: one, seed=2**32 - 1, epoch=10_000)
+    assert view[11].rgb.shape == (3, 96, 96)
+    assert sorted(next(iter(epoch_batches(4, 4, 2**32 - 1, 10_000)))) == [0, 1, 2, 3]
+
+
 def test_an_epoch_holds_every_index_once_and_no_batch_of_one():
     batches = list(epoch_batches(17, 4, seed=0, epoch=0))
     assert [len(batch) for batch in batches] == [4, 4, 4, 4]

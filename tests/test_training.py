@@ -5,9 +5,10 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from rgbt_bench.devices import resolve_device
 from rgbt_bench.errors import BadInputError, MissingError, UsageError
 from rgbt_bench.recipes import OptimizerConfig, ScheduleConfig
-from rgbt_bench.training.accelerator import accelerator, resolve_device
+from rgbt_bench.training.accelerator import accelerator
 from rgbt_bench.training.checkpoints import load_weights, save_weights
 from rgbt_bench.training.loop import DivergedError, fit
 from rgbt_bench.training.task import Task, build_optimizer
@@ -177,6 +178,25 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path)
     assert not (tmp_path / "weights.safetensors").exists()
 
 
+@pytest.mark.parametrize("damaged", ["model.safetensors", "optimizer.pt", "state.json"])
+def test_a_damaged_checkpoint_says_what_to_delete(tmp_path, damaged):
+    def kill(stage, done, total):
+        if stage == "training" and done == 2:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        run(Line(), tmp_path, kill)
+    path = tmp_path / "checkpoint" / damaged
+    whole = path.read_bytes()
+    for content in (whole[: len(whole) // 2], b"", b"{}"):
+        path.write_bytes(content)
+        with pytest.raises(BadInputError, match="delete the folder to train again"):
+            run(Line(), tmp_path)
+    path.unlink()
+    with pytest.raises(BadInputError, match="delete the folder to train again"):
+        run(Line(), tmp_path)
+
+
 def test_weights_of_another_network_are_named(tmp_path):
     save_weights(tmp_path / "w.safetensors", nn.Linear(2, 2))
     with pytest.raises(BadInputError, match="weights of another network"):
@@ -198,7 +218,7 @@ def test_only_trainable_parameters_reach_the_optimiser():
 
 
 def test_devices_that_are_not_here_are_named():
-    with pytest.raises(UsageError, match="choose one of auto, cpu, cuda, mps"):
+    with pytest.raises(UsageError, match="choose one of auto, cpu, cuda"):
         resolve_device("gpu")
     if not torch.cuda.is_available():
         with pytest.raises(MissingError, match="no such device"):

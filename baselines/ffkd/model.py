@@ -208,8 +208,8 @@ class FusionDetector(nn.Module):
         return Outputs(self.fused_class_net(fused), self.fused_box_net(fused), fused)
 
 
-def parameter_counts(model: FusionDetector) -> dict[str, int]:
-    """Return the columns of Table I: both backbones, both BiFPNs, one head pair, all, and all but the backbones."""
+def parameter_counts(model: FusionDetector, frozen: bool = True) -> dict[str, int]:
+    """Return the columns of Table I: both backbones, both BiFPNs, one head pair, all, and all but frozen backbones."""
 
     def count(*modules: nn.Module) -> int:
         return sum(parameter.numel() for module in modules for parameter in module.parameters())
@@ -221,7 +221,7 @@ def parameter_counts(model: FusionDetector) -> dict[str, int]:
         "bifpn": count(model.rgb.bifpn, model.thermal.bifpn),
         "head": count(model.fused_class_net, model.fused_box_net),
         "total": total,
-        "trainable": total - backbone,
+        "trainable": total - backbone * frozen,
     }
 
 

@@ -9,11 +9,13 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from rgbt_bench.datasets.store import Part
+from rgbt_bench.devices import resolve_device
+from rgbt_bench.errors import UsageError
 from rgbt_bench.predictions import Detections
 from rgbt_bench.recipes import Recipe
 from rgbt_bench.schema import DatasetInfo
 from rgbt_bench.submissions import LatencySubject, Progress, Submission, TrainContext
-from rgbt_bench.training.accelerator import accelerator, resolve_device
+from rgbt_bench.training.accelerator import accelerator
 from rgbt_bench.training.checkpoints import load_weights
 from rgbt_bench.training.loop import fit
 
@@ -54,6 +56,11 @@ class Ffkd(Submission):
         if self.model.freeze_backbones:
             freeze_backbones(network)
         schedule = self.recipe.schedule
+        if context.val is None and (schedule.keep == "best" or schedule.patience is not None):
+            raise UsageError(
+                f"recipe {self.recipe.name}: this split has no val part to select on; add --set schedule.keep=last"
+                " --set schedule.patience=null, or use a split that has one"
+            )
         train = self._batches(context.train, self.augment, context.seed)
         steps = -(-train.count() // schedule.accumulate) * schedule.epochs
         task = FfkdTask(
@@ -92,7 +99,7 @@ class Ffkd(Submission):
         with torch.device("meta"):
             network = self.build()
         if isinstance(network, FusionDetector):
-            return parameter_counts(network)
+            return parameter_counts(network, self.model.freeze_backbones)
         count = {
             "backbone": _count(network.backbone),
             "bifpn": _count(network.bifpn),

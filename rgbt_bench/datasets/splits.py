@@ -31,3 +31,8 @@ def require_part(parts: Iterable[str], part: str, where: str) -> None:
     known = list(parts)
     if part not in known:
         raise unknown_name(f"part of {where}", part, known)
+
+
+def dataset_name(name: str, split: str) -> str:
+    """Return a dataset's name, with `@SPLIT` where the split is not the default one."""
+    return name if split == DEFAULT_SPLIT else f"{name}@{split}"

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rgbt_bench import paths
 from rgbt_bench.datasets.digests import SampleDigests, split_digests
-from rgbt_bench.datasets.splits import DEFAULT_SPLIT, parse_dataset_name, require_part, split_hash
+from rgbt_bench.datasets.splits import DEFAULT_SPLIT, dataset_name, parse_dataset_name, require_part, split_hash
 from rgbt_bench.errors import BadInputError, MissingError, did_you_mean, unknown_name
 from rgbt_bench.files import read_json
 from rgbt_bench.schema import (
@@ -125,7 +125,7 @@ class Dataset:
     @property
     def name(self) -> str:
         """The dataset's name, with `@SPLIT` where the split is not the default one."""
-        return self.info.name if self.split == DEFAULT_SPLIT else f"{self.info.name}@{self.split}"
+        return dataset_name(self.info.name, self.split)
 
     @property
     def parts(self) -> tuple[str, ...]:

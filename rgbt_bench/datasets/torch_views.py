@@ -110,7 +110,7 @@ class PairView(TorchDataset[Pair]):
         return len(self.part)
 
     def __getitem__(self, index: int) -> Pair:
-        generator = torch.Generator().manual_seed(((self.seed * 100_003 + self.epoch) << 24) + index)
+        generator = torch.Generator().manual_seed((((self.seed * 100_003 + self.epoch) << 24) + index) % 2**63)
         return self.transform(self._decoded(index), generator)
 
     def _decoded(self, index: int) -> Pair:

@@ -38,7 +38,7 @@ class Table(_Record):
 
     title: str
     kind: Kind
-    track: str | None = None
+    dataset: str | None = None
     batch: int | None = None
     columns: tuple[Column, ...]
     rows: dict[str, Row]

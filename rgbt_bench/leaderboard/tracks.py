@@ -70,8 +70,11 @@ def official_data(dataset: str, part: str) -> OfficialData | None:
     return None
 
 
-def standing(track: str, part: str, protocol: str, label_digest: str) -> tuple[Standing, str]:
-    """Return whether numbers on these labels may rank on a track, and the reason in one sentence."""
+def standing(track: str, part: str, protocol: str, label_digest: str, skipped: int = 0) -> tuple[Standing, str]:
+    """Return whether numbers on these labels may rank on a track, and the reason in one sentence.
+
+    `skipped` is how many samples were left out when the set was converted.
+    """
     board = leaderboard()
     if track not in board.tracks:
         return "unofficial", f"leaderboard {VERSION} has no track {track}"
@@ -83,6 +86,8 @@ def standing(track: str, part: str, protocol: str, label_digest: str) -> tuple[S
         return "unofficial", f"{track} is scored on the part {data.part}, not {part}"
     if protocol != frozen.protocol or protocol_digest(protocol) != board.protocols[frozen.protocol]:
         return "unofficial", f"the protocol is not the one frozen in leaderboard {VERSION}"
+    if skipped:
+        return "unofficial", f"{skipped} sample(s) of the set were left out at its conversion"
     if data.label_digest == PENDING:
         return "pending", f"nobody has confirmed the official label digest of {track} yet"
     if data.label_digest != label_digest:

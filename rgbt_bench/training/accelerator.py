@@ -1,4 +1,4 @@
-"""One Accelerator a process, and what it says when the machine does not have the device asked for."""
+"""One Accelerator a process."""
 
 from functools import cache
 
@@ -6,26 +6,8 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import PartialState
 
-from rgbt_bench.errors import MissingError, UsageError
-
-DEVICES = ("auto", "cpu", "cuda", "mps")
-
-
-def resolve_device(device: str) -> torch.device:
-    """Return the device that `auto`, `cpu`, `cuda` or `mps` means here.
-
-    Raises:
-        UsageError: another word.
-        MissingError: this machine or this build of torch has no such device.
-    """
-    if device not in DEVICES:
-        raise UsageError(f"--device {device}: choose one of {', '.join(DEVICES)}")
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if device == "auto":
-        return torch.device("cuda" if available["cuda"] else "cpu")
-    if not available[device]:
-        raise MissingError(f"--device {device}: torch sees no such device here; use --device cpu")
-    return torch.device(device)
+from rgbt_bench.devices import resolve_device, use_full_float32
+from rgbt_bench.errors import UsageError
 
 
 def accelerator(device: str) -> Accelerator:
@@ -44,7 +26,9 @@ def accelerator(device: str) -> Accelerator:
 def _accelerator(kind: str) -> Accelerator:
     if PartialState._shared_state and PartialState().device.type != kind:
         raise UsageError(f"--device {kind}: this process already trains on {PartialState().device}")
-    # the same command twice gives the same metric, on a GPU too
+    # cuDNN would otherwise choose other kernels from one start to the next
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
-    return Accelerator(cpu=kind == "cpu")
+    use_full_float32()
+    # stated, because an environment variable of Accelerate's could choose another one unseen
+    return Accelerator(cpu=kind == "cpu", mixed_precision="no")

@@ -48,7 +48,7 @@ def load_weights(path: Path, model: nn.Module) -> None:
     except FileNotFoundError:
         raise MissingError(f"{path}: no such weights file") from None
     except SafetensorError as error:
-        raise BadInputError(f"{path}: not a safetensors file: {error}") from None
+        raise BadInputError(f"{path}: not a safetensors file ({error}); delete it to train again") from None
     except RuntimeError as error:
         first = " ".join(str(error).split())[:300]
         raise BadInputError(f"{path}: weights of another network: {first}") from None
@@ -76,6 +76,18 @@ def load_checkpoint(folder: Path, model: nn.Module) -> tuple[LoopState, dict[str
         folder.with_name(folder.name + ".replaced").rename(folder)
     if not folder.exists():
         return None
-    load_weights(folder / MODEL_FILE, model)
-    optimizers = torch.load(folder / OPTIMIZER_FILE, map_location="cpu", weights_only=True)
-    return LoopState(**read_json(folder / STATE_FILE)), optimizers
+    try:
+        load_weights(folder / MODEL_FILE, model)
+        optimizers = torch.load(folder / OPTIMIZER_FILE, map_location="cpu", weights_only=True)
+        state = read_json(folder / STATE_FILE)
+        if state.keys() != LoopState.__dataclass_fields__.keys():
+            raise ValueError(f"{STATE_FILE} has other fields")
+        return LoopState(**state), optimizers
+    except Exception as error:  # torch's unpickler fails in any way on a damaged file
+        raise unusable(folder, error) from None
+
+
+def unusable(folder: Path, error: Exception) -> BadInputError:
+    """Return the error for a checkpoint that cannot be resumed from."""
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return BadInputError(f"{folder}: this checkpoint cannot be resumed ({reason}); delete the folder to train again")

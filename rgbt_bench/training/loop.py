@@ -15,7 +15,7 @@ from accelerate import Accelerator
 from rgbt_bench.errors import BenchError
 from rgbt_bench.files import write_bytes, write_text, write_with
 from rgbt_bench.recipes import ScheduleConfig
-from rgbt_bench.training.checkpoints import LoopState, load_checkpoint, save_checkpoint, save_weights
+from rgbt_bench.training.checkpoints import LoopState, load_checkpoint, save_checkpoint, save_weights, unusable
 from rgbt_bench.training.curves import draw_curves
 from rgbt_bench.training.task import Losses, Task
 
@@ -53,7 +53,10 @@ def fit(
     state = LoopState()
     if restored is not None:
         state, optimizers = restored
-        _load_optimizers(task, optimizers)
+        try:
+            _load_optimizers(task, optimizers)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise unusable(folder / CHECKPOINT_FOLDER, error) from None
     drawn = -DRAWN_EVERY_S
     while not state.finished:
         _seed(seed, state.epoch)

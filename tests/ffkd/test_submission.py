@@ -12,7 +12,7 @@ from rgbt_baselines.ffkd.data import Batches
 from rgbt_baselines.ffkd.model import DetectionHead, FusionDetector
 from rgbt_baselines.ffkd.submission import Ffkd
 from rgbt_baselines.ffkd.task import FfkdTask, forward
-from rgbt_bench.errors import BadInputError
+from rgbt_bench.errors import BadInputError, BenchError, UsageError
 from rgbt_bench.harness import execute
 from rgbt_bench.predictions import read_predictions
 from rgbt_bench.recipes import load_recipe
@@ -73,7 +73,10 @@ def test_run_makes_what_is_missing_and_reuses_what_is_there(tiny):
     read_predictions(planned.folder / "predictions.json", part.ids, tiny.info.classes)
 
     stamps = {run.key: run.weights.stat().st_mtime_ns for run in in_order(planned)}
-    (planned.folder / "result.json").unlink()
+    assert result.hardware["device"]["type"] == "cpu"
+    assert result.data.split == "default"
+    (planned.folder / "result.json").write_text("{")
+    assert planned.state == "to evaluate"
     again = execute(planned, tiny, "cpu")
     assert {run.key: run.weights.stat().st_mtime_ns for run in in_order(planned)} == stamps
     assert again.metrics == result.metrics
@@ -231,6 +234,42 @@ def test_quick_and_paper_networks_have_one_structure():
         assert paper.model["kind"] == quick.model["kind"]
         assert paper.loss == quick.loss
         assert ModelSection.model_validate(quick.model).freeze_backbones is False
+
+
+def test_trainable_parameters_follow_the_freeze_rule(tiny):
+    for name in ("ffkd-student", "ffkd-student-rgb"):
+        free = small(name, tiny.info).parameters()
+        assert free["trainable"] == free["total"]
+        frozen = small(name, tiny.info, "model.freeze_backbones=true", "model.allow_random_frozen=true").parameters()
+        assert frozen["trainable"] == free["total"] - free["backbone"]
+
+
+def test_mistakes_are_found_before_anything_is_trained(tiny, home):
+    for settings, device, message in (
+        (["loss.distillation.use=scrpt"], "cpu", "'scrpt' is none of the balances"),
+        (["model.fpn_channels=abc"], "cpu", "fpn_channels"),
+        ([], "gpu", "choose one of"),
+    ):
+        with pytest.raises(BenchError, match=message):
+            execute(plan(tiny, *settings), tiny, device)
+    assert not (home / "runs").exists()
+
+
+def test_without_a_val_part_nothing_is_selected_unseen(tiny, tmp_path):
+    from rgbt_bench.submissions import TrainContext
+
+    context = TrainContext(tmp_path, tiny.part("train"), None, 0, "cpu")
+    with pytest.raises(UsageError, match="no val part to select on"):
+        small("ffkd-student-rgb", tiny.info, "schedule.keep=best").train("train", context)
+
+
+def test_two_processes_never_work_on_one_run(tiny):
+    from filelock import FileLock
+
+    planned = plan_run("ffkd-student-rgb", tiny, "quick", None, SMALL)
+    planned.folder.mkdir(parents=True)
+    with FileLock(planned.folder / ".lock"), pytest.raises(UsageError, match="another process works on this run"):
+        execute(planned, tiny, "cpu")
 
 
 def test_the_quick_teacher_is_larger_than_its_student(tiny):
