@@ -64,7 +64,11 @@ def main() -> None:
 def _usage(error: Any) -> str:
     message = str(error.format_message())  # empty where Typer has printed the help already
     context = getattr(error, "ctx", None)
-    return f"{message.rstrip('.')}. Try '{context.command_path} --help'." if message and context else message
+    if not (message and context):
+        return message
+    message = message.replace("?.", "?").rstrip(".")
+    end = "" if message.endswith("?") else "."
+    return f"{message}{end} Try '{context.command_path} --help'."
 
 
 def _version(wanted: bool) -> None:

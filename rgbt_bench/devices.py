@@ -19,10 +19,12 @@ def resolve_device(device: str) -> torch.device:
 
     Raises:
         UsageError: another word.
-        MissingError: this machine or this build of torch has no such device.
+        MissingError: torch is not installed, or sees no such device here.
     """
-    import torch
-
+    try:
+        import torch
+    except ModuleNotFoundError:
+        raise MissingError("this needs torch, which is not installed: pip install 'rgbt-bench[train]'") from None
     if device not in DEVICES:
         raise UsageError(f"--device {device}: choose one of {', '.join(DEVICES)}")
     if device == "auto":

@@ -62,10 +62,11 @@ def check(run: Run, dataset: Dataset, device: str = "auto") -> dict[str, Submiss
     Raises:
         BenchError: a recipe, part or device that will not do.
     """
+    submissions = {one.key: load_submission(one.recipe.submission)(one.recipe, dataset.info) for one in in_order(run)}
     resolve_device(device)
     dataset.part("train")
     _require_boxes(dataset.part(TEST_PART))
-    return {one.key: load_submission(one.recipe.submission)(one.recipe, dataset.info) for one in in_order(run)}
+    return submissions
 
 
 def _execute_one(run: Run, submission: Submission, dataset: Dataset, device: str, progress: Progress) -> None:

@@ -36,13 +36,13 @@ def measure_latency(
     Raises:
         UsageError: an unknown recipe or preset, a batch below 1, or too few passes.
     """
+    resolved = resolve_device(device)
     import torch
 
     if min(batches) < 1:
         raise UsageError(f"--batch {min(batches)}: a batch holds at least one pair")
     if threads is not None:
         torch.set_num_threads(threads)
-    resolved = resolve_device(device)
     use_full_float32()
     folder = paths.home() / LATENCY_FOLDER
     folder.mkdir(parents=True, exist_ok=True)  # first, so that minutes of timing cannot end in a refused file

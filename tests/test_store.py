@@ -215,11 +215,15 @@ def test_unknown_names_are_answered_with_near_ones(made, home):
         open_dataset(f"{made}@od")
     with pytest.raises(UsageError, match=r"unknown part of made-up 'tset'\. Did you mean 'test'"):
         Dataset(made).part("tset")
-    with pytest.raises(MissingError, match="Nothing is converted yet"):
+    with pytest.raises(MissingError, match="Nothing is converted there yet"):
+        open_dataset("flir")
+    with pytest.raises(UsageError, match="unknown dataset 'made-up'"):
         open_dataset("made-up")
     shutil.copytree(made, home / "datasets" / "made-up")
     shutil.copytree(made, home / "datasets" / "made-upp.partial")
-    with pytest.raises(MissingError, match=r"'made-upp' is not converted yet .* Did you mean 'made-up'\?$"):
+    with pytest.raises(MissingError, match="Converted there: made-up"):
+        open_dataset("flir")
+    with pytest.raises(UsageError, match=r"unknown dataset 'made-upp'\. Did you mean 'made-up'\?$"):
         open_dataset("made-upp")
     for wrong in ("@odd", "made-up@", "@", ""):
         with pytest.raises(UsageError, match="write NAME or NAME@SPLIT"):

@@ -14,8 +14,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from rgbt_bench import paths
 from rgbt_bench.datasets.digests import SampleDigests, split_digests
 from rgbt_bench.datasets.splits import DEFAULT_SPLIT, dataset_name, parse_dataset_name, require_part, split_hash
-from rgbt_bench.errors import BadInputError, MissingError, did_you_mean, unknown_name
+from rgbt_bench.errors import BadInputError, MissingError, unknown_name
 from rgbt_bench.files import read_json
+from rgbt_bench.registry import converters
 from rgbt_bench.schema import (
     IMAGE_COLUMNS,
     SCHEMA_VERSION,
@@ -249,9 +250,12 @@ def open_dataset(name: str) -> Dataset:
     if is_path:
         raise MissingError(f"{text}: no converted set here (no {RECORD_FILE}); `rgbt-bench convert` writes one")
     converted = [path.parent.name for path in home.glob(f"*/{RECORD_FILE}") if path.parent.suffix != PARTIAL]
+    if text not in converters():
+        raise unknown_name("dataset", text, {*converters(), *converted})
+    there = f"Converted there: {', '.join(sorted(converted))}." if converted else "Nothing is converted there yet."
     raise MissingError(
-        f"dataset {text!r} is not converted yet under {home}. `rgbt-bench convert {text}` says how to get and convert"
-        f" it. {did_you_mean(text, converted) if converted else 'Nothing is converted yet.'}"
+        f"dataset {text!r} is not converted yet under {home}; `rgbt-bench convert {text}` says how to get and convert"
+        f" it. {there}"
     )
 
 
