@@ -90,7 +90,8 @@ class DatasetInfo(BaseModel):
     """What holds for a whole dataset, whoever converts it.
 
     `thermal_range` is the declared range of the thermal values (for 16-bit images), `clip_training_boxes` says that
-    published boxes leave the image and are scored as they are but clipped for training.
+    published boxes leave the image and are scored as they are but clipped for training, `hub_licence` is the identifier
+    that the Hugging Face Hub knows the licence by.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -101,6 +102,7 @@ class DatasetInfo(BaseModel):
     tasks: tuple[str, ...]
     homepage: str
     licence: str
+    hub_licence: str = "other"
     citation: str
     split_policy: str
     thermal_range: tuple[float, float] = (0.0, 255.0)

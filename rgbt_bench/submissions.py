@@ -101,5 +101,5 @@ class Submission(ABC):
         """Return parameter counts by group, with `total` and `trainable` among them."""
 
     @abstractmethod
-    def latency_subject(self, batch: int, device: "torch.device", weights: Path | None) -> LatencySubject:
-        """Return what the latency protocol times; without weights the network is built with random ones."""
+    def latency_subject(self, batch: int, device: "torch.device") -> LatencySubject:
+        """Return what the latency protocol times: the network with random weights, at a stated batch."""

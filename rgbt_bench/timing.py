@@ -71,7 +71,7 @@ def measure_latency(
 
 def _subject(recipe: Recipe, batch: int, device: torch.device) -> LatencySubject:
     info = load_converter(recipe.dataset).info
-    return load_submission(recipe.submission)(recipe, info).latency_subject(batch, device, None)
+    return load_submission(recipe.submission)(recipe, info).latency_subject(batch, device)
 
 
 def _timing(recipe: Recipe, batch: int, subject: LatencySubject, seconds: list[float]) -> Timing:

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 # One thread a process: two torch threads on a shared core can be many times slower than one.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import pytest

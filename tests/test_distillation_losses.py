@@ -11,14 +11,6 @@ LN3 = math.log(3)
 KL = 0.130812
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def logits(*rows):
     return torch.tensor(rows, dtype=torch.float64)
 

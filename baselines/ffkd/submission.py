@@ -108,12 +108,9 @@ class Ffkd(Submission):
         }
         return count | {"trainable": count["total"] - count["backbone"] * self.model.freeze_backbones}
 
-    def latency_subject(self, batch: int, device: torch.device, weights: Path | None) -> LatencySubject:
+    def latency_subject(self, batch: int, device: torch.device) -> LatencySubject:
         """Return the network's forward pass on fixed random images, without decoding and NMS."""
-        network = self.build()
-        if weights is not None:
-            load_weights(weights, network)
-        network.eval().to(device)
+        network = self.build().eval().to(device)
         side = self.model.image_size
         generator = torch.Generator().manual_seed(0)
         images = [torch.randn(batch, 3, side, side, generator=generator).to(device) for _ in self.recipe.modalities]

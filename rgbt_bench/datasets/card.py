@@ -29,7 +29,7 @@ def write_card(root: Path, record: DatasetRecord) -> None:
     # JSON is YAML: quoting is left to the serialiser, never to the template.
     front = {
         "pretty_name": record.info.title,
-        "license": "other" if record.info.name != "sample" else "apache-2.0",
+        "license": record.info.hub_licence,
         "task_categories": [
             "object-detection" if task == "detection" else "image-segmentation" for task in record.info.tasks
         ],

@@ -10,14 +10,6 @@ from rgbt_baselines.ffkd.model import DetectorConfig, FusionDetector, Outputs, f
 LN3 = math.log(3)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def level(*places):
     """One image, one row of places, each a list of channels."""
     return torch.tensor(places, dtype=torch.float64).T[None, :, None, :]

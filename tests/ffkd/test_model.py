@@ -25,14 +25,6 @@ QUICK = {"num_classes": 3, "image_size": 96, "fpn_channels": 48, "fpn_cells": 2,
 PAPER = {"teacher": "tf_efficientnet_b1.in1k", "student": "tf_mobilenetv3_large_075.in1k"}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def quick():
     torch.manual_seed(0)

@@ -39,11 +39,6 @@ EVERYWHERE = (
 )
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    torch.set_num_threads(1)
-
-
 def plan(tiny, *settings):
     return plan_run("ffkd-student", tiny, "quick", None, (*EVERYWHERE, *settings))
 
