@@ -11,7 +11,8 @@ from textwrap import dedent
 import pytest
 from rich.console import Console
 
-from rgbt_bench import cli, listing, printing
+from rgbt_bench import cli, listing
+from rgbt_bench.printing import console, data
 from rgbt_bench.recipes import recipe_path
 from rgbt_bench.registry import recipe_files
 
@@ -250,7 +251,7 @@ def test_markup_in_a_name_is_printed_as_it_is(bench, capsys):
     hostile = "[red]x[/red] :car: [/nothing] \\"
     assert "unknown recipe '[red]x[/red] :car:" in bench("show", hostile)[2]
     assert only_object(bench("list", hostile, "--json")[1])["error"].startswith(f"unknown kind {hostile!r}")
-    printing.rows([{"name": hostile, "file": "a\x1b[2Jb"}])
+    console.rows([{"name": hostile, "file": "a\x1b[2Jb"}])
     shown = capsys.readouterr().out
     assert hostile in shown
     assert r"a\x1b[2Jb" in shown
@@ -259,12 +260,12 @@ def test_markup_in_a_name_is_printed_as_it_is(bench, capsys):
         "digests": {"label_digest": "l", "rgb_digest": "r", "thermal_digest": None}, "official": hostile,
     }  # fmt: skip
     names = {"name": "n", "title": hostile, "fingerprint": hostile, "splits": [hostile]}
-    printing.inspection({**names, "parts": {hostile: part}, "skipped": 0})
+    data.inspection({**names, "parts": {hostile: part}, "skipped": 0})
     assert capsys.readouterr().out.count(hostile) == 7
 
 
 def test_progress_prints_a_stage_once_and_as_it_is(capsys):
-    with printing.progress() as report:
+    with console.progress() as report:
         for epoch in range(3):
             report(f"[red]a: epoch {epoch}", epoch, 3)
     assert capsys.readouterr().err == "[red]a\n"
@@ -272,8 +273,8 @@ def test_progress_prints_a_stage_once_and_as_it_is(capsys):
 
 def test_the_progress_bar_prints_a_stage_as_it_is(monkeypatch):
     shown = StringIO()
-    monkeypatch.setattr(printing, "_err", Console(file=shown, force_terminal=True, markup=False, width=100))
-    with printing.progress() as report:
+    monkeypatch.setattr(console, "_err", Console(file=shown, force_terminal=True, markup=False, width=100))
+    with console.progress() as report:
         report("[red]a: epoch 1", 1, 3)
     assert "[red]a: epoch 1" in PLAIN.sub("", shown.getvalue())
 
@@ -281,7 +282,7 @@ def test_the_progress_bar_prints_a_stage_as_it_is(monkeypatch):
 @pytest.mark.parametrize("width", [80, 140, 10_000])
 @pytest.mark.parametrize("kind", ["datasets", "submissions", "metrics", "tables"])
 def test_lists_fit_the_terminal_and_break_no_word(bench, monkeypatch, width, kind):
-    monkeypatch.setattr(printing._out, "width", width)
+    monkeypatch.setattr(console._out, "width", width)
     lines = bench("list", kind)[1].splitlines()
     assert max(map(len, lines)) <= width
     rows = listing.listing(kind)
@@ -292,8 +293,8 @@ def test_lists_fit_the_terminal_and_break_no_word(bench, monkeypatch, width, kin
 
 
 def test_a_row_too_wide_for_the_terminal_is_a_block(capsys, monkeypatch):
-    monkeypatch.setattr(printing._out, "width", 20)
-    printing.rows(
+    monkeypatch.setattr(console._out, "width", 20)
+    console.rows(
         [
             {"recipe": "a-name", "state": "to train", "folder": "/a/long/folder/name"},
             {"recipe": "b", "state": None, "folder": "/c"},
@@ -314,7 +315,7 @@ def test_the_width_is_that_of_columns():
 
 def test_text_is_on_the_left_and_numbers_on_the_right(capsys):
     rows = (("a", "x", 5), ("bcd", "yyyyyyyyyyy", 12))
-    printing.rows([{"name": name, "text_here": text, "count": count} for name, text, count in rows])
+    console.rows([{"name": name, "text_here": text, "count": count} for name, text, count in rows])
     assert PLAIN.sub("", capsys.readouterr().out).splitlines() == [
         "name  text here    count",
         "a     x                5",

@@ -15,9 +15,9 @@ MAX_LINES = 400
 MAX_FUNCTION = 60
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 # What reads or writes a file, in our core or in Python.
+FILE_ROOMS = ("files", "paths", "datasets", "harness", "scoring", "pictures", "results", "runs", "recipes", "registry")
 FILE_MODULES = {"pathlib", "os", "shutil", "tempfile", "json", "ruamel", "pyarrow", "PIL", "urllib"} | {
-    f"rgbt_bench.{name}"
-    for name in ("files", "paths", "datasets", "harness", "results", "runs", "recipes", "registry", "converting", "cli")
+    f"rgbt_bench.{name}" for name in (*FILE_ROOMS, "converting", "cli")
 }
 FILE_CALLS = {"open", "read_text", "write_text", "read_bytes", "write_bytes", "load", "save", "fromfile", "tofile"}
 

@@ -4,12 +4,12 @@ import pytest
 
 from rgbt_bench.errors import UsageError
 from rgbt_bench.files import write_json
-from rgbt_bench.harness import score_file
 from rgbt_bench.latency import LatencyReport, Timing
 from rgbt_bench.leaderboard.reproduce import as_text, digits_of, reproduce
 from rgbt_bench.predictions import Detections, write_predictions
 from rgbt_bench.recipes import load_recipe
 from rgbt_bench.results import ModelProvenance
+from rgbt_bench.scoring import score_file
 
 
 @pytest.fixture

@@ -7,12 +7,13 @@ import pytest
 
 from rgbt_bench.errors import BadInputError, MissingError
 from rgbt_bench.files import sha256_file, write_json
-from rgbt_bench.harness import aliases, detection_metrics, draw_predictions, official_note, score_file
 from rgbt_bench.leaderboard.tracks import leaderboard, protocol_digest, standing
 from rgbt_bench.metrics.detection import coco_figures, ground_truth
+from rgbt_bench.pictures import draw_predictions
 from rgbt_bench.predictions import Detections, write_predictions
 from rgbt_bench.results import Result, read_result
 from rgbt_bench.schema import Labels
+from rgbt_bench.scoring import aliases, detection_metrics, official_note, score_file
 
 
 def perfect(part):

@@ -1,0 +1,89 @@
+"""The command line: one thin function a command; nothing is computed here and torch is never imported by it."""
+
+import sys
+from collections.abc import Callable
+from io import TextIOWrapper
+from typing import Annotated, Any
+
+import typer
+
+from rgbt_bench import __version__
+from rgbt_bench.errors import BadInputError, BenchError, UsageError
+from rgbt_bench.printing import console
+
+from . import catalogue, data, runs, scores
+
+_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="rgbt-bench",
+    help="The benchmark that makes numbers in RGB-thermal vision comparable.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=True,
+)
+
+
+def main() -> None:
+    """Run the command line; every failure the user can mend becomes one message and a stable exit code."""
+    as_json = "--json" in sys.argv
+    if isinstance(sys.stdout, TextIOWrapper):  # a file name that is not UTF-8 must not end the program
+        sys.stdout.reconfigure(errors="backslashreplace")
+    try:
+        code = app(prog_name="rgbt-bench", standalone_mode=False) or 0
+    except BenchError as error:
+        message, code = str(error), error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        message, code = "", _INTERRUPTED
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        message, code = f"{place}{error.strerror or error}", BadInputError.exit_code
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            console.crash(error, as_json)
+            raise
+        # A mistyped command or option. Typer's own class for it has moved between its versions.
+        message, code = _usage(error), UsageError.exit_code
+    else:
+        message = ""
+    if code == _INTERRUPTED:  # Typer turns Ctrl-C into this code
+        message = "interrupted; the same command goes on where it stopped"
+    if message:
+        console.error(message, code, as_json)
+    raise SystemExit(code)
+
+
+def _usage(error: Any) -> str:
+    message = str(error.format_message())  # empty where Typer has printed the help already
+    context = getattr(error, "ctx", None)
+    if not (message and context):
+        return message
+    message = message.replace("?.", "?").rstrip(".")
+    end = "" if message.endswith("?") else "."
+    return f"{message}{end} Try '{context.command_path} --help'."
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None: ...
+
+
+_COMMANDS: dict[str, Callable[..., None]] = {
+    "convert": data.convert,
+    "inspect": data.inspect,
+    "list": catalogue.list_,
+    "show": catalogue.show,
+    "run": runs.run,
+    "evaluate": scores.evaluate,
+    "latency": scores.latency,
+    "reproduce": scores.reproduce,
+}
+for _name, _command in _COMMANDS.items():
+    app.command(_name)(_command)

@@ -1,0 +1,68 @@
+"""The commands about datasets."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rgbt_bench.errors import unknown_name
+from rgbt_bench.printing import console
+from rgbt_bench.printing import data as shown
+
+from .options import Json, emit
+
+
+def convert(
+    dataset: Annotated[str, typer.Argument(help="Which dataset; `rgbt-bench list datasets` names them.")],
+    path: Annotated[
+        Path | None, typer.Argument(help="The original archive's folder; without it: how to get it.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to write; default: the datasets folder, by name.")] = None,
+    on_error: Annotated[
+        str, typer.Option(help="fail (after every fault was named), or skip the faulty samples.")
+    ] = "fail",
+    force: Annotated[bool, typer.Option("--force", help="Replace a set that is there already.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Convert a dataset's original archive into the RGB-T schema, with its digests."""
+    from rgbt_bench import paths
+    from rgbt_bench.converting import convert as run_conversion
+    from rgbt_bench.registry import load_converter
+
+    converter = load_converter(dataset)()
+    if path is None and converter.needs_path:
+        instructions = converter.instructions()
+        emit(as_json, {"dataset": dataset, "instructions": instructions}, lambda: typer.echo(instructions))
+        return
+    if on_error not in ("fail", "skip"):
+        raise unknown_name("--on-error", on_error, ("fail", "skip"))
+    folder = out or paths.datasets_home() / dataset
+    with console.progress() as show:
+        report = run_conversion(converter, path, folder, "skip" if on_error == "skip" else "fail", force, show)
+    emit(as_json, report.to_dict(), lambda: shown.conversion(report.to_dict()))
+
+
+def inspect(
+    dataset: Annotated[str, typer.Argument(help="A converted set: NAME, NAME@SPLIT, or its folder.")],
+    sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet of pairs with boxes to this PNG.")] = None,
+    sheet_pairs: Annotated[int, typer.Option(min=1, help="How many pairs are on the sheet.")] = 12,
+    part: Annotated[
+        str | None, typer.Option("--part", help="The part the sheet is drawn from; default: the last.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Count a dataset by part, class, illumination and box size, and show its digests."""
+    from rgbt_bench.datasets.inspecting import inspect_dataset
+    from rgbt_bench.datasets.store import open_dataset
+    from rgbt_bench.scoring import official_note
+
+    opened = open_dataset(dataset)
+    content = inspect_dataset(opened)
+    for name, found in content["parts"].items():
+        found["official"] = official_note(opened.info.name, name, found["digests"]["label_digest"])
+    if sheet is not None:
+        from rgbt_bench.pictures import draw_labels
+
+        draw_labels(sheet, opened.part(part or opened.parts[-1]), sheet_pairs)
+        content["sheet"] = str(sheet)
+    emit(as_json, content, lambda: shown.inspection(content))

@@ -1,0 +1,77 @@
+"""The commands about figures."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rgbt_bench.errors import unknown_name
+from rgbt_bench.printing import console
+from rgbt_bench.printing import scores as shown
+
+from .options import DatasetName, Device, Json, PartName, Preset, emit
+
+
+def evaluate(
+    predictions: Annotated[Path, typer.Argument(help="A JSON list in COCO's results format, with sample ids.")],
+    dataset: DatasetName,
+    part: PartName = "test",
+    task: Annotated[str, typer.Option(help="detection-rgbt, detection-rgb or detection-thermal.")] = "detection-rgbt",
+    evaluator: Annotated[
+        str, typer.Option(help="hotcoco, or pycocotools (the oracle; the figures are the same).")
+    ] = "hotcoco",
+    out: Annotated[Path | None, typer.Option(help="Write the result to this JSON file.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Score anybody's predictions on a converted set."""
+    from rgbt_bench.datasets.store import open_dataset
+    from rgbt_bench.scoring import score_file
+
+    tasks = ("detection-rgbt", "detection-rgb", "detection-thermal")
+    if task not in tasks:
+        raise unknown_name("task", task, tasks)
+    if evaluator not in ("hotcoco", "pycocotools"):
+        raise unknown_name("evaluator", evaluator, ("hotcoco", "pycocotools"))
+    engine = "pycocotools" if evaluator == "pycocotools" else "hotcoco"
+    result = score_file(predictions, open_dataset(dataset).part(part), task, engine)  # type: ignore[arg-type]
+    if out is not None:
+        result.write(out)
+    emit(as_json, result.model_dump(mode="json"), lambda: shown.result(result, out))
+
+
+def latency(
+    name: Annotated[str, typer.Argument(help="A recipe; its teacher, if it has one, is timed in the same process.")],
+    batch: Annotated[list[int] | None, typer.Option(min=1, help="Batch size; repeatable. Default: 1 and 32.")] = None,
+    preset: Preset = "paper",
+    passes: Annotated[int, typer.Option(min=100, help="Timed passes.")] = 100,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Torch threads on a CPU; default: torch's own choice.")
+    ] = None,
+    device: Device = "auto",
+    as_json: Json = False,
+) -> None:
+    """Time a recipe's network, and the ratio to its teacher, by the latency protocol."""
+    from rgbt_bench.timing import measure_latency
+
+    with console.progress() as report:
+        measured, path = measure_latency(name, tuple(batch or (1, 32)), preset, passes, threads, device, report)
+    content = {"file": str(path), "latency": measured.model_dump(mode="json")}
+    emit(as_json, content, lambda: shown.latency(measured, path))
+
+
+def reproduce(
+    table: Annotated[str, typer.Argument(help="PAPER/TABLE, such as ffkd/table-2; `list tables` names them.")],
+    style: Annotated[str, typer.Option("--format", help="md or latex.")] = "md",
+    preset: Preset = "paper",
+    dataset: Annotated[str | None, typer.Option("--dataset", help="Show measured figures on this set instead.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Print a paper's table beside what was measured here; what nobody measured stays empty."""
+    from rgbt_bench.leaderboard.reproduce import as_text, digits_of
+    from rgbt_bench.leaderboard.reproduce import reproduce as read_table
+    from rgbt_bench.recipes import require_preset
+
+    require_preset(preset)
+    content = read_table(table, preset, dataset)
+    text = as_text(content, style, digits_of(table))
+    emit(as_json, content, lambda: shown.table(content, text, style))

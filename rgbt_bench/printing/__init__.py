@@ -1,0 +1,1 @@
+"""What a person sees; one file of functions for each file of commands."""

@@ -1,0 +1,150 @@
+"""How anything is printed: tables on stdout, progress and errors on stderr.
+
+Nothing is read as markup: a name is printed as it is, and its control characters as escapes.
+"""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+# A pipe has no width: tables are not folded there.
+_UNFOLDED = 10_000
+_GAP = 2
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _UNFOLDED
+_out = Console(soft_wrap=True, highlight=False, markup=False, emoji=False, width=_width)
+_err = Console(soft_wrap=True, highlight=False, markup=False, emoji=False, stderr=True)
+
+
+def error(message: str, exit_code: int, as_json: bool) -> None:
+    """Print an error: to stderr for people, as one object on stdout with `--json`."""
+    if as_json:
+        print(json.dumps({"error": message, "exit_code": exit_code}, ensure_ascii=False))
+    _err.print("error:", style="red", end=" ")
+    _err.print(clean(message))
+
+
+def crash(fault: Exception, as_json: bool) -> None:
+    """Tell a program that reads our JSON of a failure that nobody foresaw; its traceback goes to stderr."""
+    if as_json:
+        print(json.dumps({"error": f"{type(fault).__name__}: {fault}", "exit_code": 1}, ensure_ascii=False))
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Show a progress bar on stderr; outside a terminal, one line a stage."""
+    if _err.is_terminal:
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=_err, transient=True) as bar:
+            task = bar.add_task("", total=None)
+            yield lambda stage, done, total: bar.update(task, description=clean(stage), completed=done, total=total)
+        return
+    seen: set[str] = set()
+
+    def report(stage: str, done: int, total: int) -> None:
+        kind = stage.partition(": epoch")[0]
+        if kind not in seen:
+            seen.add(kind)
+            _err.print(clean(kind))
+
+    yield report
+
+
+def rows(content: Sequence[dict[str, Any]]) -> None:
+    """Print rows of one shape as a table, or each as a block where the terminal is too narrow for their words."""
+    if not content:
+        _out.print("nothing")
+        return
+    headers = [key.replace("_", " ") for key in content[0]]
+    body = [[cell(value) for value in row.values()] for row in content]
+    widths = _widths(list(zip(headers, *body, strict=True)))
+    if widths is None:
+        _blocks(headers, body)
+        return
+    table_ = bare_table()
+    for header, width, values in zip(
+        headers, widths, zip(*(row.values() for row in content), strict=True), strict=True
+    ):
+        numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+        table_.add_column(header, justify="right" if numbers else "left", width=width)
+    for row in body:
+        table_.add_row(*row)
+    _out.print(table_)
+
+
+def _widths(columns: Sequence[Sequence[str]]) -> list[int] | None:
+    """Return column widths that fit and break no word, or None where there are none."""
+    room = _out.width - _GAP * (len(columns) - 1)
+    widths = [max(map(cell_len, column)) for column in columns]
+    words = [max(cell_len(word) for cell in column for word in cell.split() or [""]) for column in columns]
+    while sum(widths) > room:
+        slack = [width - word for width, word in zip(widths, words, strict=True)]
+        if max(slack) == 0:
+            return None
+        widths[slack.index(max(slack))] -= 1
+    return widths
+
+
+def _blocks(headers: Sequence[str], body: Sequence[Sequence[str]]) -> None:
+    indent = max(map(len, headers))
+    for name, *cells in body:
+        _out.print(name, style="bold")
+        for header, cell in zip(headers[1:], cells, strict=True):
+            if cell:
+                _out.print(f"  {header:<{indent}}  {cell}")
+
+
+def figure_table(headers: Sequence[str], lines: Sequence[Sequence[Any]]) -> None:
+    """Print figures by name: names on the left, all else to the right."""
+    table_ = bare_table()
+    for place, header in enumerate(headers):
+        table_.add_column(clean(header), justify="right" if place else "left", overflow="fold")
+    for values in lines:
+        table_.add_row(*map(cell, values))
+    _out.print(table_)
+
+
+def bare_table() -> Table:
+    """Return a table without rules."""
+    return Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
+
+
+def line(text: str, style: str | None = None, end: str = "\n") -> None:
+    """Print one line of text, as it is."""
+    _out.print(clean(text), style=style, end=end)
+
+
+def clean(text: str) -> str:
+    """Return a text with its control characters as escapes."""
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+def cell(value: Any) -> str:
+    """Return a value as the text of a table's cell; None is empty."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else clean(str(value))
+
+
+def count(value: float | None) -> str:
+    """Return a count as text; None is empty."""
+    return "" if value is None else str(int(value))
+
+
+def figure(value: float | None) -> str:
+    """Return a figure with four decimals; None is empty."""
+    return "" if value is None else f"{value:.4f}"

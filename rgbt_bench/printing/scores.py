@@ -1,0 +1,70 @@
+"""What is printed of figures."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .console import count, figure, figure_table, line
+
+if TYPE_CHECKING:
+    from rgbt_bench.latency import LatencyReport
+    from rgbt_bench.results import Result
+
+
+def result(found: "Result", where: Path | None, sheet: Path | None = None) -> None:
+    """Print a result's figures, their standing, and where it and its contact sheet lie."""
+    subsets = found.metrics.subsets
+    figure_table(
+        ["", "all", *subsets],
+        [
+            [name, figure(value), *(figure(figures[name]) for figures in subsets.values())]
+            for name, value in found.metrics.figures.items()
+        ],
+    )
+    scores = ("AP", "AP50", "AP75", "AR100")
+    figure_table(
+        ["class", *scores, "boxes"],
+        [
+            [name, *(figure(figures[score]) for score in scores), count(figures["ground_truths"])]
+            for name, figures in found.metrics.per_class.items()
+        ],
+    )
+    line(f"track {found.track}, {found.standing}: {found.standing_reason}")
+    if where is not None:
+        line(f"written to {where}")
+    if sheet is not None:
+        line(f"contact sheet with predictions: {sheet}")
+
+
+def latency(report: "LatencyReport", path: Path) -> None:
+    """Print a latency report."""
+    line(f"device: {report.device['name']} ({report.device['type']}), {report.threads} torch thread(s)")
+    figure_table(
+        ["recipe", "batch", "size", "median s", "p90 s", "p99 s", "images/s", "GMACs", "parameters"],
+        [
+            [
+                timing.recipe,
+                timing.batch,
+                "x".join(map(str, timing.image_size)),
+                *(f"{value:.4f}" for value in (timing.median_s, timing.p90_s, timing.p99_s)),
+                f"{timing.images_per_s:.2f}",
+                f"{timing.macs / 1e9:.2f}",
+                f"{timing.parameters:,}",
+            ]
+            for timing in report.timings
+        ],
+    )
+    for batch, ratio in report.ratio_to_teacher.items():
+        line(f"time over the teacher's, batch {batch}: {ratio:.2f}")
+    if report.macs_ratio_to_teacher is not None:
+        line(f"MACs over the teacher's: {report.macs_ratio_to_teacher:.2f}")
+    line(f"written to {path}")
+
+
+def table(content: dict[str, Any], text: str, style: str) -> None:
+    """Print a reproduced table with its title and notes; LaTeX is printed bare."""
+    if style == "latex":
+        print(text)
+        return
+    print(f"{content['table']}: {content['title']}\n\n{text}")
+    for note in content["notes"]:
+        print(f"\n{note}")
