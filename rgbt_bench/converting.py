@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -15,9 +16,10 @@ from PIL import Image as Pillow
 from rgbt_bench.datasets.digests import SampleDigests, open_image, sample_digests, strip_jpeg_metadata
 from rgbt_bench.datasets.store import RECORD_FILE, DatasetRecord
 from rgbt_bench.datasets.writer import DatasetWriter, PlannedSample
-from rgbt_bench.errors import BadInputError, BenchError, MissingError, UsageError, enumerate_faults
+from rgbt_bench.errors import BadInputError, BenchError, UsageError, enumerate_faults
 from rgbt_bench.files import canonical_json
 from rgbt_bench.schema import Box, DatasetInfo, Image, Labels, Sample, SplitList
+from rgbt_bench.sources import NoSource, Source, open_source
 
 OnError = Literal["fail", "skip"]
 Progress = Callable[[str, int, int], None]
@@ -37,16 +39,21 @@ class Images:
 
 @dataclass(frozen=True)
 class Item:
-    """One sample as its source describes it; `read` fetches the images and raises BadInputError naming a bad file.
+    """One sample as its source describes it: its part, its labels and the names of its images' files.
 
-    `weight` is about how many bytes the images take, and decides the shard plan; `stamp` changes when they change.
+    A set that is not stored one file an image names the files it is made of, and its converter overrides `read`.
     """
 
     part: str
     labels: Labels
-    read: Callable[[], Images]
-    weight: int
-    stamp: str
+    rgb: str = ""
+    thermal: str | None = None
+    mask: str | None = None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The names of its files in the source."""
+        return tuple(name for name in (self.rgb, self.thermal, self.mask) if name)
 
 
 @dataclass
@@ -95,12 +102,21 @@ class Converter(ABC):
     needs_path: ClassVar[bool] = True
 
     @abstractmethod
-    def scan(self, root: Path) -> Scan:
-        """Describe every sample under `root`, without reading images.
+    def scan(self, source: Source) -> Scan:
+        """Describe every sample of a source, without reading images.
 
         Raises:
             BadInputError: no known layout is there.
         """
+
+    def read(self, source: Source, item: Item) -> Images:
+        """Return the encoded images of one sample.
+
+        Raises:
+            BadInputError: a file is missing or cannot be read; the message names it.
+        """
+        thermal, mask = (read_image(source, name) if name else None for name in (item.thermal, item.mask))
+        return Images(read_image(source, item.rgb), thermal, mask)
 
     def instructions(self) -> str:
         """Return where to get the set and which layouts are read, as text."""
@@ -108,16 +124,13 @@ class Converter(ABC):
         return f"{self.info.title}\n\n{self.how_to_get.strip()}\n\nLayouts that are read:\n\n{trees}"
 
 
-def file_image(path: Path) -> Image:
+def read_image(source: Source, name: str) -> Image:
     """Return a file's bytes as an encoded image.
 
     Raises:
         BadInputError: the file is missing or cannot be read.
     """
-    try:
-        return Image(path.read_bytes(), path.name)
-    except OSError as error:
-        raise BadInputError(f"{path}: {error.strerror or error}") from None
+    return Image(source.read(name), name.rpartition("/")[2])
 
 
 def convert(
@@ -140,17 +153,19 @@ def convert(
     _require_replaceable(out, force)
     if converter.needs_path and root is None:
         raise UsageError(converter.instructions())
-    root = root or Path()
-    if not root.exists():
-        raise MissingError(f"{root}: no such file or folder")
-    scan = converter.scan(root)
+    with NoSource() if root is None else open_source(root) as source:
+        return _convert(converter, source, out, on_error, progress)
+
+
+def _convert(converter: Converter, source: Source, out: Path, on_error: OnError, progress: Progress) -> Report:
+    scan = converter.scan(source)
     _count_leaving_boxes(scan)
-    planned, digests, skipped = _look_at_all(converter, scan, progress)
+    planned, digests, skipped = _look_at_all(converter, source, scan, progress)
     if scan.faults and on_error == "fail":
-        title = f"{root}: {len(scan.faults)} fault(s); mend them, or leave those samples out with --on-error skip:"
-        raise BadInputError(enumerate_faults(title, scan.faults, FAULTS_SHOWN))
+        title = f"{source.root}: {len(scan.faults)} fault(s); mend them, or leave those samples out"
+        raise BadInputError(enumerate_faults(f"{title} with --on-error skip:", scan.faults, FAULTS_SHOWN))
     if not planned:
-        title = f"{root}: no sample is left to convert" + (":" if scan.faults else "")
+        title = f"{source.root}: no sample is left to convert" + (":" if scan.faults else "")
         raise BadInputError(enumerate_faults(title, scan.faults, FAULTS_SHOWN))
     writer = DatasetWriter(out, converter.info, converter.parts, scan.layout, skipped)
     record = writer.write(planned, digests, scan.named_splits, progress)
@@ -169,56 +184,64 @@ def _require_replaceable(out: Path, force: bool) -> None:
 
 
 def _look_at_all(
-    converter: Converter, scan: Scan, progress: Progress
+    converter: Converter, source: Source, scan: Scan, progress: Progress
 ) -> tuple[list[PlannedSample], dict[str, SampleDigests], int]:
     """Read and check every sample; its faults are added to the scan and the sample is left out."""
     planned: list[PlannedSample] = []
     digests: dict[str, SampleDigests] = {}
     first: dict[str, str] = {}
     skipped = len(scan.faults)  # a fault of the scan cost its sample already
-    classes = converter.info.classes
     pool = ThreadPoolExecutor(DECODERS)
     try:
-        looked = pool.map(lambda item: _look_at(item, classes), scan.items)
-        for done, (item, (digest, faults)) in enumerate(zip(scan.items, looked, strict=True), start=1):
+        looked = pool.map(lambda item: _look_at(converter, source, item), scan.items)
+        for done, (item, look) in enumerate(zip(scan.items, looked, strict=True), start=1):
             progress("checking", done, len(scan.items))
-            sample_id, source = item.labels.sample_id, item.labels.source
+            sample_id, place = item.labels.sample_id, item.labels.source
             if sample_id in first:
-                faults.append(f"{source}: sample id {sample_id!r} occurs twice, first as {first[sample_id]}")
-            first.setdefault(sample_id, source)
+                look.faults.append(f"{place}: sample id {sample_id!r} occurs twice, first as {first[sample_id]}")
+            first.setdefault(sample_id, place)
             if item.part not in converter.parts:
-                faults.append(f"{source}: part {item.part!r} is not one of {', '.join(converter.parts)}")
-            scan.faults.extend(faults)
-            if digest is None or faults:
+                look.faults.append(f"{place}: part {item.part!r} is not one of {', '.join(converter.parts)}")
+            scan.faults.extend(look.faults)
+            if look.digests is None or look.faults:
                 skipped += 1
                 continue
-            digests[sample_id] = digest
-            planned.append(PlannedSample(item.part, sample_id, _reader(item), item.weight, _stamp(item)))
+            digests[sample_id] = look.digests
+            planned.append(_planned(converter, source, item, look.weight))
     finally:
         pool.shutdown(cancel_futures=True)  # an interrupted conversion does not look at all the others first
     return planned, digests, skipped
 
 
-def _look_at(item: Item, classes: tuple[str, ...]) -> tuple[SampleDigests | None, list[str]]:
+@dataclass(frozen=True)
+class _Look:
+    """What reading a sample showed: its digests (None where it is faulty), its images' bytes, and its faults."""
+
+    digests: SampleDigests | None
+    weight: int
+    faults: list[str]
+
+
+def _look_at(converter: Converter, source: Source, item: Item) -> _Look:
+    classes = converter.info.classes
     try:
-        sample = _to_sample(item)
+        sample = _to_sample(converter, source, item)
         faults = [*_image_faults(sample), *_label_faults(sample, classes)]
-        return (None if faults else sample_digests(sample, classes)), faults
+        weight = sum(len(image.data) for image in (sample.rgb, sample.thermal, sample.mask) if image)
+        return _Look(None if faults else sample_digests(sample, classes), weight, faults)
     except BenchError as error:
-        return None, [str(error)]
+        return _Look(None, 0, [str(error)])
 
 
-def _reader(item: Item) -> Callable[[], Sample]:
-    return lambda: _to_sample(item)
-
-
-def _stamp(item: Item) -> str:
+def _planned(converter: Converter, source: Source, item: Item, weight: int) -> PlannedSample:
     labels = item.labels
-    return canonical_json([item.stamp, labels.illumination, labels.scene, labels.source])
+    stamps = [(name, source.stamp(name)) for name in item.files]
+    stamp = canonical_json([stamps, labels.illumination, labels.scene, labels.source])
+    return PlannedSample(item.part, labels.sample_id, partial(_to_sample, converter, source, item), weight, stamp)
 
 
-def _to_sample(item: Item) -> Sample:
-    images = item.read()
+def _to_sample(converter: Converter, source: Source, item: Item) -> Sample:
+    images = converter.read(source, item)
     labels = {name: getattr(item.labels, name) for name in Labels.__slots__}
     return Sample(**labels, rgb=images.rgb, thermal=images.thermal, mask=images.mask)
 

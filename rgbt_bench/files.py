@@ -88,15 +88,25 @@ def read_text(path: Path) -> str:
         BadInputError: the file cannot be read, or is not UTF-8.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return decode_text(path.read_bytes(), str(path))
     except FileNotFoundError:
         raise MissingError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise BadInputError(f"{path}: is a folder, a file was expected") from None
     except OSError as error:
         raise BadInputError(f"{path}: {error.strerror or error}") from None
+
+
+def decode_text(data: bytes, where: str) -> str:
+    """Return UTF-8 bytes as a text without its byte order mark, its lines ended in the Unix way.
+
+    Raises:
+        BadInputError: not UTF-8; the message begins with `where`.
+    """
+    try:
+        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
-        raise BadInputError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from None
+        raise BadInputError(f"{where}: not UTF-8 text ({error.reason} at byte {error.start})") from None
 
 
 def read_json(path: Path) -> Any:
@@ -106,10 +116,18 @@ def read_json(path: Path) -> Any:
         MissingError: there is no such file.
         BadInputError: the file is not JSON, or has NaN, infinity, a duplicate key or too deep a nesting.
     """
-    text = read_text(path)
+    return parse_json(read_text(path), str(path))
+
+
+def parse_json(text: str, where: str) -> Any:
+    """Return the content of a JSON text, read strictly.
+
+    Raises:
+        BadInputError: not JSON, or with NaN, infinity, a duplicate key or too deep a nesting; begins with `where`.
+    """
     try:
         return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_refuse_duplicates)
     except RecursionError:
-        raise BadInputError(f"{path}: nested too deeply to be read") from None
+        raise BadInputError(f"{where}: nested too deeply to be read") from None
     except ValueError as error:
-        raise BadInputError(f"{path}: not valid JSON: {error}") from None
+        raise BadInputError(f"{where}: not valid JSON: {error}") from None

@@ -23,7 +23,7 @@ class TinySample(SampleConverter):
 
     expected = TINY
 
-    def scan(self, root):
+    def scan(self, source):
         return Scan(
             "generated", [to_item(part, sample) for part, count in TINY.items() for sample in scenes(part, count)]
         )

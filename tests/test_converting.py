@@ -255,22 +255,27 @@ class MadeUp(Converter):
     layouts: ClassVar[dict[str, str]] = {}
     needs_path = False
 
-    def __init__(self, *items, faults=()):
-        self.items = items
+    def __init__(self, *made, faults=()):
+        self.items = [item for item, _ in made]
+        self.readers = {item.labels.sample_id: read for item, read in made}
         self.faults = faults
 
-    def scan(self, root):
+    def scan(self, source):
         return Scan("memory", list(self.items), faults=list(self.faults))
+
+    def read(self, source, item):
+        return self.readers[item.labels.sample_id]()
 
 
 def item(sample_id, *boxes, part="train", read=None, mask=None, rgb=None, thermal=None):
+    """An item, and what its converter reads for it."""
     images = Images(
         Image(rgb or encoded("PNG"), "v.png"),
         Image(thermal or encoded("PNG", "L"), "t.png"),
         mask and Image(mask, "m.png"),
     )
     labels = Labels(sample_id=sample_id, width=WIDTH, height=HEIGHT, objects=boxes, source="dir/x")
-    return Item(part, labels, read or (lambda: images), 1, "")
+    return Item(part, labels), read or (lambda: images)
 
 
 def fault_of(made, tmp_path):

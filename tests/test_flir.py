@@ -17,7 +17,9 @@ from rgbt_bench.converting import convert
 from rgbt_bench.datasets.digests import label_digest, sample_label_digest
 from rgbt_bench.datasets.store import Dataset
 from rgbt_bench.errors import BadInputError
-from rgbt_converters.flir import CLASSES, Flir, id_list, labels_of_coco, part_of
+from rgbt_bench.sources import FolderSource
+from rgbt_converters._flir_labels import CLASSES, id_list, labels_of_coco, part_of
+from rgbt_converters.flir import Flir
 from rgbt_converters.formats.coco import read_coco
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -316,7 +318,9 @@ def real():
 def published(path):
     """The labels of one published COCO file and what the converter counted on the way."""
     quirks = Counter()
-    return [labels_of_coco(image, image.file_name, quirks) for image in read_coco(path)], quirks
+    return [
+        labels_of_coco(image, image.file_name, quirks) for image in read_coco(FolderSource(path.parent), path.name)
+    ], quirks
 
 
 def test_the_real_pairs_are_the_same_set_in_both_layouts(real, tmp_path):

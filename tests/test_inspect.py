@@ -67,14 +67,18 @@ class MadeUp(Converter):
     layouts: ClassVar[dict[str, str]] = {}
     needs_path = False
 
-    def scan(self, root):
+    def scan(self, source):
         items = [item(part, one) for part, samples in SAMPLES.items() for one in samples]
         return Scan("memory", items, named_splits=[SplitList("small", {"train": ("t2",)})])
+
+    def read(self, source, item):
+        (one,) = (one for one in SAMPLES[item.part] if one.sample_id == item.labels.sample_id)
+        return Images(one.rgb, one.thermal)
 
 
 def item(part, one):
     labels = Labels(**{name: getattr(one, name) for name in Labels.__slots__})
-    return Item(part, labels, lambda: Images(one.rgb, one.thermal), 1, "")
+    return Item(part, labels)
 
 
 @pytest.fixture(scope="module")

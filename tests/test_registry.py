@@ -45,7 +45,7 @@ class Lawn(SampleConverter):
     info = INFO.model_copy(update={"name": "lawn", "title": "Three pairs of a lawn"})
     expected = {"train": 3, "val": 0, "test": 3}
 
-    def scan(self, root):
+    def scan(self, source):
         return Scan("generated", [to_item(part, one) for part in ("train", "test") for one in scenes(part, 3)])
 
 

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from rgbt_bench.converting import Converter, Images, Item, Scan, convert, file_image
+from rgbt_bench.converting import Converter, Item, Scan, convert
 from rgbt_bench.datasets import writer
 from rgbt_bench.datasets.store import Dataset
 from rgbt_bench.errors import UsageError
@@ -42,20 +43,19 @@ class Folder(Converter):
     def __init__(self, scene="", on_read=lambda path, times: None):
         self.scene = scene
         self.on_read = on_read
+        self.times = Counter()
 
-    def scan(self, root):
-        return Scan("flat", [self.item(path) for path in sorted(root.glob("*.png"))])
+    def scan(self, source):
+        return Scan("flat", [self.item(name) for name in source.names])
 
-    def item(self, path):
-        times = []
+    def item(self, name):
+        labels = Labels(sample_id=Path(name).stem, width=16, height=16, scene=self.scene)
+        return Item("train", labels, name)
 
-        def read():
-            times.append(None)
-            self.on_read(path, len(times))
-            return Images(file_image(path))
-
-        labels = Labels(sample_id=path.stem, width=16, height=16, scene=self.scene)
-        return Item("train", labels, read, path.stat().st_size, str(path.stat().st_mtime_ns))
+    def read(self, source, item):
+        self.times[item.rgb] += 1
+        self.on_read(Path(item.rgb), self.times[item.rgb])
+        return super().read(source, item)
 
 
 def picture(number):

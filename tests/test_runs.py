@@ -66,7 +66,7 @@ def test_the_same_plan_has_the_same_folders(tiny):
 
 def test_another_dataset_is_another_run(tiny, tmp_path):
     class Smaller(SampleConverter):
-        def scan(self, root):
+        def scan(self, source):
             parts = ("train", "val", "test")
             return Scan("generated", [to_item(part, sample) for part in parts for sample in scenes(part, 3)])
 

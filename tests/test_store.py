@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image as Pillow
 
-from rgbt_bench.converting import Converter, Images, Item, Scan, convert, file_image
+from rgbt_bench.converting import Converter, Item, Scan, convert
 from rgbt_bench.datasets import writer
 from rgbt_bench.datasets.splits import split_hash
 from rgbt_bench.datasets.store import Dataset, open_dataset
@@ -66,18 +66,12 @@ class MadeUp(Converter):
     layouts: ClassVar[dict[str, str]] = {}
     expected = PARTS
 
-    def scan(self, root):
-        items = [self.item(root, part, sample_id) for part, ids in IDS.items() for sample_id in ids]
+    def scan(self, source):
+        items = [self.item(source, part, sample_id) for part, ids in IDS.items() for sample_id in ids]
         named = SplitList("odd", {"train": ("train-5", "train-3", "no such id"), "test": ("train-1",), "val": ()})
         return Scan("flat", items[::-1], named_splits=[named])
 
-    def item(self, root, part, sample_id):
-        files = [root / f"{sample_id}{end}" for end in (".jpg", "-t.png", "-m.png")]
-
-        def read():
-            rgb, *others = (file_image(path) if path.exists() else None for path in files)
-            return Images(rgb, *others)
-
+    def item(self, source, part, sample_id):
         labels = Labels(
             sample_id=sample_id,
             width=WIDTH,
@@ -88,7 +82,8 @@ class MadeUp(Converter):
             scene="yard",
             source=f"dir/{sample_id}.jpg",
         )
-        return Item(part, labels, read, sum(path.stat().st_size for path in files if path.exists()), stamp="")
+        others = [name if name in source else None for name in (f"{sample_id}-t.png", f"{sample_id}-m.png")]
+        return Item(part, labels, f"{sample_id}.jpg", *others)
 
 
 def boxes_of(sample_id):

@@ -4,11 +4,10 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 from rgbt_bench.errors import BadInputError
-from rgbt_bench.files import read_json
+from rgbt_bench.sources import Source
 
 _T = TypeVar("_T")
 
@@ -34,14 +33,13 @@ class CocoImage:
     objects: tuple[CocoObject, ...]
 
 
-def read_coco(path: Path) -> list[CocoImage]:
+def read_coco(source: Source, name: str) -> list[CocoImage]:
     """Read a COCO json file; images without annotations are kept, ids may be strings.
 
     Raises:
-        MissingError: there is no such file.
-        BadInputError: not strict JSON, or not COCO; the message names the file and the entry.
+        BadInputError: no such file, not strict JSON, or not COCO; the message names the file and the entry.
     """
-    content = read_json(path)
+    content, path = source.json(name), source.where(name)
     if not isinstance(content, dict) or not {"images", "annotations", "categories"} <= content.keys():
         raise BadInputError(f"{path}: not a COCO file: it needs `images`, `annotations` and `categories`")
     try:

@@ -1,13 +1,13 @@
 """Reading Pascal VOC annotation files."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import parse
+from defusedxml.ElementTree import fromstring
 
 from rgbt_bench.errors import BadInputError
+from rgbt_bench.sources import Source
 
 
 @dataclass(frozen=True)
@@ -33,21 +33,19 @@ class VocFile:
     objects: tuple[VocObject, ...]
 
 
-def read_voc(path: Path) -> VocFile:
+def read_voc(source: Source, name: str) -> VocFile:
     """Read a VOC annotation file.
 
     Raises:
-        BadInputError: not XML, an entity or DTD in it, or a field that is missing or not a number.
+        BadInputError: no such file, not XML, an entity or DTD in it, or a field that is missing or not a number.
     """
+    path = source.where(name)
+    data = source.read(name)
     try:
-        root = parse(path, forbid_dtd=True).getroot()
-        if root is None:
-            raise ParseError("no element")
-    except FileNotFoundError:
-        raise BadInputError(f"{path}: no such annotation file") from None
+        root = fromstring(data, forbid_dtd=True)
     except DefusedXmlException:
         raise BadInputError(f"{path}: XML with a DTD or entities is refused; remove the declaration") from None
-    except (ParseError, ValueError, LookupError, OSError) as error:  # Value, Lookup: an encoding expat does not know
+    except (ParseError, ValueError, LookupError) as error:  # Value, Lookup: an encoding expat does not know
         raise BadInputError(f"{path}: not a readable XML file: {error}") from None
     try:
         width, height = (int(_text(root, f"size/{side}")) for side in ("width", "height"))

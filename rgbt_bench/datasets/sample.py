@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import count as count_up
 
 import numpy as np
@@ -92,14 +93,18 @@ def scenes(split: str, count: int | None = None) -> Iterator[Sample]:
     wanted = SPLITS[split] if count is None else count
     if not 0 <= wanted <= SPLITS[split]:
         raise UsageError(f"the sample set's {split} split has {SPLITS[split]} samples, {wanted} were asked for")
-    return (_sample(split, index) for index in range(wanted))
+    return (scene(split, index) for index in range(wanted))
 
 
-def _sample(split: str, index: int) -> Sample:
-    """Draw one sample; a drawing in which some object shows in neither modality is thrown away and drawn again."""
-    scene = f"sample_{split}_camera_{index // BLOCK:02d}"
+@lru_cache(maxsize=sum(SPLITS.values()))  # a conversion asks for each one three times
+def scene(split: str, index: int) -> Sample:
+    """Return one sample of a split.
+
+    A drawing in which some object shows in neither modality is thrown away and drawn again.
+    """
+    camera = f"sample_{split}_camera_{index // BLOCK:02d}"
     sample_id = f"sample_{split}_{index:04d}"
-    background = draw.view(scene, night=index // BLOCK % 2 == 1)
+    background = draw.view(camera, night=index // BLOCK % 2 == 1)
     for attempt in count_up():
         random = Random(f"{sample_id}/{attempt}")
         things = _place(random, background)
@@ -119,7 +124,7 @@ def _sample(split: str, index: int) -> Sample:
         objects=tuple(_box(thing, owner == number) for number, thing in enumerate(things, 1)),
         mask=_png(mask, f"{sample_id}_mask.png"),
         illumination="night" if background.night else "day",
-        scene=scene,
+        scene=camera,
         source=f"rgbt_bench.datasets.sample/{split}/{index:04d}",
     )
 

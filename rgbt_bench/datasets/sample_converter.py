@@ -1,11 +1,11 @@
 """The converter of the embedded sample set: it makes its images instead of reading them."""
 
-from pathlib import Path
 from typing import ClassVar
 
 from rgbt_bench.converting import Converter, Images, Item, Scan
-from rgbt_bench.datasets.sample import INFO, SPLITS, scenes
+from rgbt_bench.datasets.sample import INFO, SPLITS, scene, scenes
 from rgbt_bench.schema import Labels, Sample
+from rgbt_bench.sources import Source
 
 
 class SampleConverter(Converter):
@@ -17,10 +17,14 @@ class SampleConverter(Converter):
     expected = SPLITS
     needs_path = False
 
-    def scan(self, root: Path) -> Scan:
+    def scan(self, source: Source) -> Scan:
         """Generate every scene."""
-        items = [to_item(part, sample) for part in SPLITS for sample in scenes(part)]
-        return Scan("generated", items)
+        return Scan("generated", [to_item(part, sample) for part in SPLITS for sample in scenes(part)])
+
+    def read(self, source: Source, item: Item) -> Images:
+        """Return the images of a scene, drawn again where they are not at hand."""
+        sample = scene(item.part, int(item.labels.source.rpartition("/")[2]))
+        return Images(sample.rgb, sample.thermal, sample.mask)
 
 
 CONVERTER = SampleConverter
@@ -28,6 +32,4 @@ CONVERTER = SampleConverter
 
 def to_item(part: str, sample: Sample) -> Item:
     """Return a generated sample as a converter's item."""
-    labels = Labels(**{name: getattr(sample, name) for name in Labels.__slots__})
-    images = Images(sample.rgb, sample.thermal, sample.mask)
-    return Item(part, labels, lambda: images, len(sample.rgb.data), "")
+    return Item(part, Labels(**{name: getattr(sample, name) for name in Labels.__slots__}))

@@ -165,9 +165,9 @@ def plan_shards(planned: Sequence[PlannedSample], parts: Sequence[str]) -> dict[
     shards: dict[str, list[PlannedSample]] = {}
     for part in parts:
         groups: list[list[PlannedSample]] = []
-        filled = SHARD_BYTES
+        filled = 0
         for one in sorted((one for one in planned if one.part == part), key=lambda one: one.sample_id):
-            if filled + one.weight > SHARD_BYTES:
+            if not groups or filled + one.weight > SHARD_BYTES:
                 groups.append([])
                 filled = 0
             groups[-1].append(one)

@@ -1,0 +1,204 @@
+"""Where an original dataset lies: its files by their relative names, in a folder or in an archive."""
+
+import os
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from rgbt_bench.errors import BadInputError, MissingError, enumerate_faults
+from rgbt_bench.files import decode_text, parse_json
+
+MAX_FILES = 1_000_000
+MAX_FILE_BYTES = 512 * 1024 * 1024
+# What operating systems leave beside the files of a dataset.
+_STRAY = frozenset({".DS_Store", "Thumbs.db", "desktop.ini", "__MACOSX"})
+
+
+class Source(ABC):
+    """The files of an original dataset, read-only, by their names relative to `root`, with `/` between folders.
+
+    A source can be sent to another process; `root` is what the user named, a folder or an archive.
+    """
+
+    def __init__(self, root: Path, names: Iterable[str]) -> None:
+        self.root = root
+        self.names = tuple(sorted(names))
+
+    @cached_property
+    def _by_folder(self) -> dict[str, list[str]]:
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        for name in self.names:
+            folder, _, base = name.rpartition("/")
+            found[folder].append(base)
+        return dict(found)
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        return frozenset(self.names)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._known
+
+    def files_in(self, folder: str) -> list[str]:
+        """Return the base names of the files right in a folder, sorted; the top folder is an empty text."""
+        return self._by_folder.get(folder.rstrip("/"), [])
+
+    def bases(self, depth: int) -> list[str]:
+        """Return the folders with anything in them, at most `depth` deep, as prefixes: empty, or ending in `/`."""
+        found = {""}
+        for name in self.names:
+            folders = name.split("/")[:-1]
+            found |= {"/".join(folders[:count]) + "/" for count in range(1, min(depth, len(folders)) + 1)}
+        return sorted(found)
+
+    @abstractmethod
+    def where(self, name: str) -> str:
+        """Return how a message names a file."""
+
+    @abstractmethod
+    def size(self, name: str) -> int:
+        """Return a file's size in bytes."""
+
+    @abstractmethod
+    def stamp(self, name: str) -> str:
+        """Return a text that changes when the file changes."""
+
+    @abstractmethod
+    def read(self, name: str) -> bytes:
+        """Return a file's bytes.
+
+        Raises:
+            BadInputError: the file is missing, cannot be read or is larger than MAX_FILE_BYTES.
+        """
+
+    def text(self, name: str) -> str:
+        """Return a UTF-8 file's text, without its byte order mark.
+
+        Raises:
+            BadInputError: as `read`, or it is not UTF-8.
+        """
+        return decode_text(self.read(name), self.where(name))
+
+    def json(self, name: str) -> Any:
+        """Return a JSON file's content, read strictly.
+
+        Raises:
+            BadInputError: as `text`, or it is not strict JSON.
+        """
+        return parse_json(self.text(name), self.where(name))
+
+    def close(self) -> None:  # noqa: B027 - a folder has nothing to close
+        """Release what reading needed."""
+
+    def __enter__(self) -> "Source":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class FolderSource(Source):
+    """A folder of the user's; links in it are followed, as the user put them there."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root, _walk(root))
+
+    def where(self, name: str) -> str:
+        """Return the file's path."""
+        return str(self.root / name)
+
+    def size(self, name: str) -> int:
+        """Return the file's size in bytes."""
+        return self._stat(name).st_size
+
+    def stamp(self, name: str) -> str:
+        """Return the file's time of change and size."""
+        stat = self._stat(name)
+        return f"{stat.st_mtime_ns} {stat.st_size}"
+
+    def read(self, name: str) -> bytes:
+        """Return the file's bytes."""
+        if self._stat(name).st_size > MAX_FILE_BYTES:
+            raise BadInputError(f"{self.where(name)}: larger than {MAX_FILE_BYTES:,} bytes, which no file of a set is")
+        try:
+            return (self.root / name).read_bytes()
+        except OSError as error:
+            raise self._unreadable(name, error) from None
+
+    def _stat(self, name: str) -> os.stat_result:
+        try:
+            return (self.root / name).stat()
+        except OSError as error:
+            raise self._unreadable(name, error) from None
+
+    def _unreadable(self, name: str, error: OSError) -> BadInputError:
+        return BadInputError(f"{self.where(name)}: {error.strerror or error}")
+
+
+class NoSource(Source):
+    """The source of a set that is generated: there are no files."""
+
+    def __init__(self) -> None:
+        super().__init__(Path(), ())
+
+    def where(self, name: str) -> str:
+        """Return the name."""
+        return name
+
+    def size(self, name: str) -> int:
+        """Return 0: nothing is read."""
+        return 0
+
+    def stamp(self, name: str) -> str:
+        """Return an empty text: nothing can change."""
+        return ""
+
+    def read(self, name: str) -> bytes:
+        """Refuse: there is nothing to read."""
+        raise BadInputError(f"{name}: no such file")
+
+
+def open_source(root: Path) -> Source:
+    """Return the source that a path names.
+
+    Raises:
+        MissingError: there is nothing at the path.
+        BadInputError: it can be read neither as a folder nor as an archive.
+    """
+    if not root.exists():
+        raise MissingError(f"{root}: no such file or folder")
+    if root.is_dir():
+        return FolderSource(root)
+    raise BadInputError(f"{root}: is a file; unpack the archive and give its folder")
+
+
+def is_stray(name: str) -> bool:
+    """Tell whether a name is of a file that an operating system left, such as `.DS_Store` or `._x.jpg`."""
+    return any(part in _STRAY or part.startswith("._") for part in name.split("/"))
+
+
+def _walk(root: Path) -> Iterator[str]:
+    """Yield the relative name of every file below a folder; a linked folder is entered once."""
+    faults: list[str] = []
+    seen: set[tuple[int, int]] = set()
+    count = 0
+    for folder, folders, files in os.walk(root, followlinks=True, onerror=lambda error: faults.append(str(error))):
+        here = Path(folder)
+        stat = here.stat()
+        if (stat.st_dev, stat.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((stat.st_dev, stat.st_ino))
+        for file in files:
+            name = (here / file).relative_to(root).as_posix()
+            if is_stray(name):
+                continue
+            count += 1
+            if count > MAX_FILES:
+                raise BadInputError(f"{root}: holds more than {MAX_FILES:,} files; name the dataset's own folder")
+            yield name
+    if faults:
+        raise BadInputError(enumerate_faults(f"{root}: cannot be listed:", faults))
