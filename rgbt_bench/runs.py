@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from rgbt_bench import paths
 from rgbt_bench.datasets.store import Dataset
-from rgbt_bench.errors import BenchError, unknown_name
+from rgbt_bench.errors import BenchError, UsageError, unknown_name
 from rgbt_bench.files import sha256_json
 from rgbt_bench.recipes import Recipe, circle, load_recipe, recipe_path
 from rgbt_bench.results import RESULT_FILE, read_result
@@ -16,6 +16,7 @@ WEIGHTS_FILE = "weights.safetensors"
 PREDICTIONS_FILE = "predictions.json"
 RUN_FILE = "run.json"
 SHEET_FILE = "predictions.png"
+MAX_SEED = 2**32 - 1
 State = Literal["done", "to evaluate", "to resume", "to train"]
 
 
@@ -23,9 +24,11 @@ State = Literal["done", "to evaluate", "to resume", "to train"]
 class Run:
     """One recipe on one dataset with one seed: its key, its folder, and the runs whose weights it needs.
 
-    `settings` are its own, `path=value`, and those of all it builds on, `RECIPE:path=value`.
+    `name` is what the recipe was asked for by, its own name or its file. `settings` are its own, `path=value`, and
+    those of all it builds on, `RECIPE:path=value`.
     """
 
+    name: str
     recipe: Recipe
     dataset: str
     seed: int
@@ -79,10 +82,43 @@ def plan_run(
     own += others.pop(recipe_path(name).stem, ())
     planned: dict[str, Run] = {}
     run = _plan(name, dataset, preset, seed, own, others, home or paths.runs_home(), (), planned)
-    unused = sorted(others.keys() - planned.keys())
+    known = {one.recipe.name for one in planned.values()}
+    unused = sorted(others.keys() - known)
     if unused:
-        raise unknown_name("recipe in --set", unused[0], planned)
+        raise unknown_name("recipe in --set", unused[0], known)
     return run
+
+
+def plan_seeds(
+    name: str,
+    dataset: Dataset,
+    preset: str = "paper",
+    seed: int | None = None,
+    count: int = 1,
+    settings: tuple[str, ...] = (),
+    home: Path | None = None,
+) -> list[Run]:
+    """Return the runs of `count` seeds in a row, from `seed` or else from the recipe's own.
+
+    What a recipe requires is trained with the same seed.
+
+    Raises:
+        UsageError: what `plan_run` refuses, or a seed beyond the largest.
+    """
+    first = plan_run(name, dataset, preset, seed, settings, home)
+    if first.seed + count - 1 > MAX_SEED:
+        raise UsageError(f"{count} seeds from {first.seed} go beyond {MAX_SEED}, the largest seed; start lower")
+    rest = range(first.seed + 1, first.seed + count)
+    return [first, *(plan_run(name, dataset, preset, one, settings, home) for one in rest)]
+
+
+def require_key(run: Run, key: str) -> None:
+    """Raise a UsageError unless a run has this key: what was planned elsewhere may have changed since."""
+    if run.key != key:
+        raise UsageError(
+            f"{run.recipe.name} is the run {run.key[:12]} now, not {key[:12]}: its recipe, or the dataset, was changed"
+            " since it was planned; plan it again"
+        )
 
 
 def in_order(run: Run) -> list[Run]:
@@ -118,15 +154,16 @@ def _plan(
         raise circle((*above, name))
     recipe = load_recipe(name, preset, own)
     chosen = recipe.seed if seed is None else seed
-    requires = {
-        role: planned.get(required)
-        or _plan(required, dataset, preset, chosen, others.get(required, ()), others, home, (*above, name), planned)
-        for role, required in recipe.requires.items()
-    }
+    requires: dict[str, Run] = {}
+    for role, required in recipe.requires.items():
+        theirs = others.get(recipe_path(required).stem, ())
+        requires[role] = planned.get(required) or _plan(
+            required, dataset, preset, chosen, theirs, others, home, (*above, name), planned
+        )
     recipe = recipe.building_on({role: run.recipe.digest for role, run in requires.items()})
     key = sha256_json(_key_content(recipe, dataset, chosen, requires))
     folder = home / dataset.name / f"{recipe.name}-{preset}" / key[:12]
-    run = Run(recipe, dataset.name, chosen, key, folder, _all_settings(own, requires), requires)
+    run = Run(name, recipe, dataset.name, chosen, key, folder, _all_settings(own, requires), requires)
     planned[name] = run
     return run
 

@@ -1,32 +1,35 @@
 """Which results may fill a cell of a paper's table."""
 
+import numpy as np
 import pytest
 
 from rgbt_bench.errors import UsageError
-from rgbt_bench.files import write_json
+from rgbt_bench.files import read_json, write_json
 from rgbt_bench.latency import LatencyReport, Timing
 from rgbt_bench.leaderboard.reproduce import as_text, digits_of, reproduce
 from rgbt_bench.predictions import Detections, write_predictions
 from rgbt_bench.recipes import load_recipe
 from rgbt_bench.results import ModelProvenance
+from rgbt_bench.runs import finished_runs
 from rgbt_bench.scoring import score_file
 
 
 @pytest.fixture
 def store(tiny, home, tmp_path):
     """Put a result into the runs as if a recipe had made it."""
-    import numpy as np
-
     part = tiny.part("test")
     none = np.zeros(0, dtype=np.int64)
     write_predictions(tmp_path / "p.json", Detections(none, none, np.zeros((0, 4)), np.zeros(0)), part.ids)
     scored = score_file(tmp_path / "p.json", part, "detection-rgbt")
 
-    def put(recipe, ap, standing="official", dataset="flir", preset="paper", digest=None, created="2026-01-01"):
+    def put(
+        recipe, ap, standing="official", dataset="flir", preset="paper", digest=None, created="2026-01-01", seed=0,
+        settings=(), data=None, **changes,
+    ):  # fmt: skip
+        recipe_digest = digest or load_recipe(recipe, preset, settings).digest
         model = ModelProvenance(
-            recipe=recipe, preset=preset, recipe_digest=digest or load_recipe(recipe, preset).digest, run_key="k",
-            seed=0,
-            settings=(), weights_sha256="w", requires={}, parameters={}, epochs=1,
+            recipe=recipe, preset=preset, recipe_digest=recipe_digest, run_key="k", seed=seed,
+            settings=settings, weights_sha256="w", requires={}, parameters={}, epochs=1,
         )  # fmt: skip
         figures = {**scored.metrics.figures, "AP": ap, "AP50": ap, "AP75": None}
         result = scored.model_copy(
@@ -34,8 +37,9 @@ def store(tiny, home, tmp_path):
                 "standing": standing,
                 "created": created,
                 "model": model,
-                "data": scored.data.model_copy(update={"dataset": dataset}),
+                "data": scored.data.model_copy(update={"dataset": dataset, **(data or {})}),
                 "metrics": scored.metrics.model_copy(update={"figures": figures}),
+                **changes,
             }
         )
         name = f"{ap}".replace(".", "")
@@ -88,6 +92,107 @@ def test_the_newest_run_counts(store):
     assert measured(reproduce("ffkd/table-2"), "S-Distillation")[0] == 20.0
 
 
+SEEDS = {1: 0.30, 0: 0.31, 7: 0.326}
+
+
+def student(content):
+    return next(row for row in content["rows"] if row["name"] == "S-Distillation")
+
+
+def test_seeds_become_mean_and_sd_with_every_source(store):
+    for seed, ap in SEEDS.items():
+        store("ffkd-student", ap, seed=seed)
+    content = reproduce("ffkd/table-2")
+    row = student(content)
+    percent = [value * 100 for value in SEEDS.values()]
+    assert row["measured"] == [pytest.approx(np.mean(percent))] * 2 + [None]
+    assert row["sd"] == [pytest.approx(np.std(percent, ddof=1))] * 2 + [None]
+    assert row["n"] == [3, 3, None]
+    assert [source["seed"] for source in row["from"]] == [0, 1, 7]
+    assert len({source["file"] for source in row["from"]}) == 3
+    assert any("mAP@0.75 is empty, for it is undefined for 3 of 3 seed(s)" in note for note in content["notes"])
+    text = as_text(content, "md", digits_of("ffkd/table-2"))
+    assert "| 31.2 ± 1.3 (n=3) |" in " ".join(text.split())
+    assert len({len(line) for line in text.splitlines()}) == 1
+    latex = as_text(content, "latex", digits_of("ffkd/table-2"))
+    assert r"& 31.2 $\pm$ 1.3 (n=3) &" in " ".join(latex.split())
+    assert "±" not in latex
+
+
+def test_one_seed_is_printed_as_before(store):
+    store("ffkd-student", 0.3, seed=4)
+    row = student(reproduce("ffkd/table-2"))
+    assert (row["sd"], row["n"]) == ([None] * 3, [1, 1, None])
+    text = as_text(reproduce("ffkd/table-2"), "md", digits_of("ffkd/table-2"))
+    assert "30.0 |" in text
+    assert "±" not in text
+
+
+def test_a_figure_that_one_seed_has_not_has_no_mean(store):
+    store("ffkd-student", 0.3, seed=0)
+    store("ffkd-student", 0.2, seed=1)
+    path = next(path for path in finished_runs() if path.name == "02") / "result.json"
+    content = read_json(path)
+    content["metrics"]["figures"]["AP50"] = None
+    write_json(path, content)
+    content = reproduce("ffkd/table-2")
+    assert student(content)["measured"] == [pytest.approx(25.0), None, None]
+    assert any("mAP@0.5 is empty, for it is undefined for 1 of 2" in note for note in content["notes"])
+
+
+def test_of_one_seed_the_newest_counts_and_the_other_is_named(store):
+    store("ffkd-student", 0.1, seed=0, created="2026-01-01")
+    store("ffkd-student", 0.2, seed=0, created="2026-01-03")
+    store("ffkd-student", 0.4, seed=1, created="2026-01-02")
+    content = reproduce("ffkd/table-2")
+    assert student(content)["measured"][0] == pytest.approx(30.0)
+    assert student(content)["n"][0] == 2
+    (note,) = [note for note in content["notes"] if "the newest counts" in note]
+    assert note.count("result.json") == 1
+    assert "/01/result.json" in note
+
+
+@pytest.mark.parametrize("key", ["train_label_digest", "val_label_digest", "fingerprint", "split", "skipped"])
+def test_seeds_on_other_data_never_share_a_cell(store, key):
+    other = {key: 3 if key == "skipped" else "another"}
+    store("ffkd-student", 0.30, seed=0)
+    store("ffkd-student", 0.32, seed=1)
+    store("ffkd-student", 0.90, seed=2, data=other, created="2026-02-02")
+    content = reproduce("ffkd/table-2")
+    assert student(content)["measured"][0] == pytest.approx(31.0)
+    assert student(content)["n"][0] == 2
+    (note,) = [note for note in content["notes"] if "for other data than the 2 seed(s) shown" in note]
+    assert "/09/result.json" in note
+    store("ffkd-student", 0.92, seed=3, data=other, created="2026-02-02")
+    assert student(reproduce("ffkd/table-2"))["measured"][0] == pytest.approx(91.0)
+
+
+def test_other_libraries_and_devices_are_said(store):
+    store("ffkd-student", 0.30, seed=0, libraries={"torch": "2.11"}, hardware={"device": {"name": "one"}})
+    store("ffkd-student", 0.32, seed=1, libraries={"torch": "2.12"}, hardware={})
+    content = reproduce("ffkd/table-2")
+    assert student(content)["n"][0] == 2
+    assert "ffkd-student: the seeds were not made alike: torch 2.11, 2.12; device none, one" in content["notes"]
+
+
+def test_settings_that_change_the_outcome_fill_no_cell(store):
+    store("ffkd-student", 0.9, seed=0, settings=("schedule.epochs=1",))
+    store("ffkd-student", 0.3, seed=1, settings=("schedule.workers=4",))
+    row = student(reproduce("ffkd/table-2"))
+    assert row["measured"][0] == pytest.approx(30.0)
+    assert [(source["seed"], source["settings"]) for source in row["from"]] == [(1, ["schedule.workers=4"])]
+
+
+def test_rows_on_different_labels_are_said_not_to_compare(store):
+    how = {"standing": "unofficial", "dataset": "sample", "preset": "quick"}
+    store("ffkd-student", 0.4, **how)
+    store("ffkd-student-fusion", 0.4, **how)
+    note = "the rows were scored on different labels: they do not compare"
+    assert note not in reproduce("ffkd/table-2", "quick", "sample")["notes"]
+    store("ffkd-student-rgb", 0.4, **how, data={"label_digest": "other"})
+    assert note in reproduce("ffkd/table-2", "quick", "sample")["notes"]
+
+
 def test_quick_figures_never_stand_beside_the_papers(store):
     store("ffkd-student", 0.4, standing="unofficial", dataset="sample", preset="quick")
     content = reproduce("ffkd/table-2", "quick", "sample")
@@ -129,9 +234,10 @@ def test_latency_fills_only_its_own_batch(home):
 def test_cells_say_where_they_come_from(store):
     store("ffkd-student", 0.3)
     row = reproduce("ffkd/table-2")["rows"][-1]
-    assert row["from"]["seed"] == 0
-    assert row["from"]["file"].endswith("result.json")
-    assert reproduce("ffkd/table-2")["rows"][0]["from"] is None
+    (source,) = row["from"]
+    assert source["seed"] == 0
+    assert source["file"].endswith("result.json")
+    assert reproduce("ffkd/table-2")["rows"][0]["from"] == []
 
 
 def test_a_damaged_result_is_left_out_and_named(store, home):

@@ -1,7 +1,8 @@
 """A paper's table beside what was measured here; a cell nobody measured stays empty."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,18 +17,20 @@ from rgbt_bench.recipes import load_recipe
 from rgbt_bench.registry import load_converter, load_submission, recipe_files
 from rgbt_bench.results import RESULT_FILE, ModelProvenance, Result, read_result
 from rgbt_bench.runs import finished_runs
+from rgbt_bench.seeds import Summary, summarize, summarize_figures, versions_note
 from rgbt_bench.timing import LATENCY_FOLDER
 
 FORMATS = ("md", "latex")
-Measured = dict[str, float | None]
+Measured = dict[str, Summary]
+Found = tuple[Path, Result]
 
 
 @dataclass
 class Measurements:
-    """Our figures by recipe, where each came from, and what a reader has to know of them."""
+    """Our figures by recipe, every file each came from, and what a reader has to know of them."""
 
     values: dict[str, Measured] = field(default_factory=dict)
-    sources: dict[str, dict[str, Any]] = field(default_factory=dict)
+    sources: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     device_note: str = ""
 
@@ -35,7 +38,9 @@ class Measurements:
 def reproduce(name: str, preset: str = "paper", dataset: str | None = None) -> dict[str, Any]:
     """Return a paper's table as JSON-ready data: every cell with the paper's figure and ours, None where unmeasured.
 
-    Under the preset `paper` a detection cell is filled only by a run of that preset on the track's official labels.
+    A row's `measured`, `sd` and `n` are mean, sample standard deviation and number of its seeds by column, and `from`
+    names every file behind them. Under the preset `paper` a detection cell is filled only by runs of that preset on
+    the track's official labels.
     Another preset or dataset shows measured figures alone: the paper's figures never stand beside them.
 
     Raises:
@@ -61,8 +66,8 @@ def reproduce(name: str, preset: str = "paper", dataset: str | None = None) -> d
                 "recipe": row.recipe,
                 "labels": row.labels,
                 "paper": list(row.figures) if comparable else [None] * len(row.figures),
-                "measured": [_cell(column, measured.values.get(row.recipe or "", {})) for column in table.columns],
-                "from": measured.sources.get(row.recipe or ""),
+                **_cells(table.columns, measured.values.get(row.recipe or "", {})),
+                "from": measured.sources.get(row.recipe or "", []),
             }
             for row_name, row in table.rows.items()
         ],
@@ -88,14 +93,16 @@ def as_text(content: dict[str, Any], style: str, digits: Iterable[int]) -> str:
     body = []
     for row in content["rows"]:
         cells = [row["name"], *(row["labels"].get(name, "") for name in labels)]
-        for reported, ours, places in zip(row["paper"], row["measured"], digits, strict=True):
-            shown = "" if ours is None else f"{ours:.{places}f}"
+        ours = zip(row["measured"], row["sd"], row["n"], strict=True)
+        for reported, cell, places in zip(row["paper"], ours, digits, strict=True):
+            shown = _shown(*cell, places)
             cells += ["" if reported is None else str(reported), shown] if comparable else [shown]
         body.append(cells)
     style = "github" if style == "md" else "latex"
     texts = 1 + len(labels)
     align = [*["left"] * texts, *["right"] * (len(headers) - texts)]
-    return str(tabulate(body, headers, tablefmt=style, disable_numparse=True, colalign=align))
+    text = str(tabulate(body, headers, tablefmt=style, disable_numparse=True, colalign=align))
+    return text.replace("±", r"$\pm$") if style == "latex" else text
 
 
 def digits_of(name: str) -> list[int]:
@@ -112,9 +119,21 @@ def _require_dataset(table: Table, dataset: str) -> None:
         raise unknown_name("dataset among the finished runs", dataset, known)
 
 
-def _cell(column: Column, measured: Measured) -> float | None:
-    value = measured.get(column.measured or "")
-    return None if value is None else value * column.scale
+def _cells(columns: Sequence[Column], measured: Measured) -> dict[str, list[Any]]:
+    """Return a row's means, standard deviations and numbers of seeds, None where there is no figure."""
+    found = [measured.get(column.measured or "") for column in columns]
+    ours = [one and one.scaled(column.scale) for one, column in zip(found, columns, strict=True)]
+    return {
+        "measured": [one and one.mean for one in ours],
+        "sd": [one and one.sd for one in ours],
+        "n": [one.n if one and one.mean is not None else None for one in ours],
+    }
+
+
+def _shown(mean: float | None, sd: float | None, n: int | None, places: int) -> str:
+    if mean is None:
+        return ""
+    return f"{mean:.{places}f}" if sd is None else f"{mean:.{places}f} ± {sd:.{places}f} (n={n})"
 
 
 def _measure(table: Table, preset: str, dataset: str | None) -> Measurements:
@@ -132,12 +151,14 @@ def _parameters(recipe_name: str, preset: str) -> Measured:
     """Count the parameters of the network that the recipe builds, for the dataset that the recipe names."""
     recipe = load_recipe(recipe_name, preset)
     info = load_converter(recipe.dataset).info
-    return dict(load_submission(recipe.submission)(recipe, info).parameters())
+    counts = load_submission(recipe.submission)(recipe, info).parameters()
+    return {name: summarize([count]) for name, count in counts.items()}
 
 
 def _detection(table: Table, recipes: list[str], preset: str, dataset: str | None) -> Measurements:
-    """Take each recipe's newest fitting result."""
+    """Take the seeds of each recipe whose results fit the table and belong together."""
     found = Measurements()
+    fitting: dict[str, list[Found]] = {}
     for folder in finished_runs():
         path = folder / RESULT_FILE
         try:
@@ -145,13 +166,65 @@ def _detection(table: Table, recipes: list[str], preset: str, dataset: str | Non
         except BenchError as error:
             found.notes.append(f"left out: {error}")
             continue
-        if result.model is None or not _fits(result, result.model, table, recipes, preset, dataset):
-            continue
-        name = result.model.recipe
-        if name not in found.sources or result.created > found.sources[name]["created"]:
-            found.values[name] = dict(result.metrics.figures)
-            found.sources[name] = {"file": str(path), "seed": result.model.seed, "created": result.created}
+        if result.model is not None and _fits(result, result.model, table, recipes, preset, dataset):
+            fitting.setdefault(result.model.recipe, []).append((path, result))
+    labels = set()
+    for name, candidates in fitting.items():
+        chosen, notes = _one_group(name, candidates)
+        found.values[name] = summarize_figures([result.metrics.figures for _, result in chosen.values()])
+        found.sources[name] = [_source(seed, *one) for seed, one in sorted(chosen.items())]
+        found.notes += notes
+        labels |= {result.data.label_digest for _, result in chosen.values()}
+        found.notes += [
+            f"{name}: {column.name} is empty, for it is undefined for {one.undefined} of {one.n} seed(s)"
+            for column in table.columns
+            if (one := found.values[name].get(column.measured or "")) and one.undefined
+        ]
+    if len(labels) > 1:
+        found.notes.append("the rows were scored on different labels: they do not compare")
     return found
+
+
+def _one_group(name: str, candidates: Iterable[Found]) -> tuple[dict[int, Found], list[str]]:
+    """Return the results by seed that may share a cell, and a note for what is left out or not alike.
+
+    Of one seed the newest counts. Results on other data never share a cell: the most seeds count, of as many the
+    newest.
+    """
+    groups: dict[tuple[Any, ...], dict[int, Found]] = {}
+    older, notes = [], []
+    for path, result in sorted(candidates, key=lambda one: (one[1].created, str(one[0])), reverse=True):
+        group = groups.setdefault(_data_key(result), {})
+        if group.setdefault(_seed(result), (path, result))[0] != path:
+            older.append(path)
+    best = max(groups.values(), key=len)  # the groups are in the order of their newest
+    other = [path for group in groups.values() if group is not best for path, _ in group.values()]
+    if older:
+        notes.append(f"{name}: of a seed with several results the newest counts, not {_listed(older)}")
+    if other:
+        notes.append(f"{name}: left out, for other data than the {len(best)} seed(s) shown: {_listed(other)}")
+    notes += [f"{name}: the seeds were {note}" for note in versions_note(result for _, result in best.values())]
+    return best, notes
+
+
+def _data_key(result: Result) -> tuple[Any, ...]:
+    """Return what has to be equal in all seeds of a cell: what they were trained and scored on, and how."""
+    data = result.data
+    digests = (data.label_digest, data.train_label_digest, data.val_label_digest, data.fingerprint)
+    return (*digests, data.split, data.part, data.skipped, result.protocol_digest)
+
+
+def _seed(result: Result) -> int:
+    return result.model.seed if result.model else 0
+
+
+def _source(seed: int, path: Path, result: Result) -> dict[str, Any]:
+    settings = list(result.model.settings) if result.model else []
+    return {"file": str(path), "seed": seed, "created": result.created, "settings": settings}
+
+
+def _listed(found: Iterable[Path]) -> str:
+    return ", ".join(map(str, found))
 
 
 def _fits(
@@ -183,8 +256,8 @@ def _latency(table: Table, recipes: list[str], preset: str) -> Measurements:
             if timing.recipe in recipes and timing.preset == preset and timing.batch == table.batch
         ]
         if fitting and len(fitting) >= len(best.values):
-            best.values = {one.recipe: {"seconds_per_image": one.median_s / one.batch} for one in fitting}
-            best.sources = {one.recipe: {"file": str(path), "device": report.device} for one in fitting}
+            best.values = {one.recipe: {"seconds_per_image": summarize([one.median_s / one.batch])} for one in fitting}
+            best.sources = {one.recipe: [{"file": str(path), "device": report.device}] for one in fitting}
             best.device_note = (
                 f"Measured on {report.device['name']} ({report.device['type']}, {report.threads} torch thread(s)),"
                 f" {fitting[0].precision}, batch {table.batch}."
