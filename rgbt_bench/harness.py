@@ -25,8 +25,12 @@ from rgbt_bench.submissions import Progress, Requirement, Submission, TrainConte
 TEST_PART = "test"
 
 
-def execute(run: Run, dataset: Dataset, device: str = "auto", progress: Progress = no_progress) -> Result:
+def execute(
+    run: Run, dataset: Dataset, device: str = "auto", progress: Progress = no_progress, wait: bool = False
+) -> Result:
     """Do what is left of a run and of the runs it requires, in order, and return its result.
+
+    With `wait`, a run that another process works on is waited for.
 
     Raises:
         UsageError: another process works on one of the runs.
@@ -36,7 +40,7 @@ def execute(run: Run, dataset: Dataset, device: str = "auto", progress: Progress
     for one in in_order(run):
         one.folder.mkdir(parents=True, exist_ok=True)
         try:
-            with FileLock(one.folder / ".lock", timeout=0):
+            with FileLock(one.folder / ".lock", timeout=-1 if wait else 0):
                 _execute_one(one, submissions[one.key], dataset, device, progress)
         except Timeout:
             raise UsageError(f"{one.folder}: another process works on this run; wait for it") from None

@@ -81,6 +81,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "list": catalogue.list_,
     "show": catalogue.show,
     "run": runs.run,
+    "sweep": runs.sweep,
     "evaluate": scores.evaluate,
     "latency": scores.latency,
     "reproduce": scores.reproduce,
