@@ -1,6 +1,8 @@
 """The harness: train what is missing, predict, score from the file on disk, and write one result."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -39,12 +41,26 @@ def execute(
     submissions = check(run, dataset, device)
     for one in in_order(run):
         one.folder.mkdir(parents=True, exist_ok=True)
-        try:
-            with FileLock(one.folder / ".lock", timeout=-1 if wait else 0):
-                _execute_one(one, submissions[one.key], dataset, device, progress)
-        except Timeout:
-            raise UsageError(f"{one.folder}: another process works on this run; wait for it") from None
+        with _locked(one, wait, progress):
+            _execute_one(one, submissions[one.key], dataset, device, progress)
     return read_result(run.folder / RESULT_FILE)
+
+
+@contextmanager
+def _locked(run: Run, wait: bool, progress: Progress) -> Iterator[None]:
+    """Keep other processes from a run meanwhile."""
+    lock = FileLock(run.folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if not wait:
+            raise UsageError(f"{run.folder}: another process works on this run; wait for it") from None
+        progress(f"{run.recipe.name}: waits for another process that works on this run", 0, 1)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def check(run: Run, dataset: Dataset, device: str = "auto") -> dict[str, Submission]:

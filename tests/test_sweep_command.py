@@ -131,8 +131,8 @@ def test_a_run_that_another_process_works_on_is_waited_for(start, bench, home):
     with FileLock(folder / ".lock"):
         assert bench("run", "instant")[0] == 2
         process = start("sweep", "runs: [{recipe: instant}]")
-        until((folder / "run.log").is_file)
-        time.sleep(2)  # longer than a run takes
+        log = folder / "run.log"
+        until(lambda: process.poll() is not None or (log.is_file() and "waits for another process" in log.read_text()))
         assert process.poll() is None
         assert not trainings(home)
     process.communicate(timeout=DEADLINE_S)
