@@ -3,6 +3,20 @@
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
+# The one list of exit codes; the page of the command line is made from it.
+EXIT_CODES = {
+    0: "done",
+    1: "a defect of ours",
+    2: "a mistyped name, option or recipe key",
+    3: "a file or dataset whose content cannot be used",
+    4: "something that has to be made, fetched or installed first",
+    5: "a training diverged",
+    6: "`diff --exit-code`: the sets differ",
+    130: "interrupted; the same command goes on where it stopped",
+}
+DIFFERENT = 6
+INTERRUPTED = 130
+
 
 class BenchError(Exception):
     """A failure the user can mend: the message names the file, row or option and says what to do next."""

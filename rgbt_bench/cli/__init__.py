@@ -2,18 +2,18 @@
 
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
 
 from rgbt_bench import __version__
-from rgbt_bench.errors import BadInputError, BenchError, UsageError
+from rgbt_bench.errors import INTERRUPTED, BadInputError, BenchError, UsageError
 from rgbt_bench.printing import console
 
-from . import catalogue, data, runs, scores
-
-_INTERRUPTED = 130
+from . import catalogue, completing, data, manage, runs, scores, tools
+from .options import json_alone
 
 app = typer.Typer(
     name="rgbt-bench",
@@ -30,11 +30,12 @@ def main() -> None:
     if isinstance(sys.stdout, TextIOWrapper):  # a file name that is not UTF-8 must not end the program
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        code = app(prog_name="rgbt-bench", standalone_mode=False) or 0
+        with json_alone() if as_json and "--help" not in sys.argv else nullcontext():
+            code = app(prog_name="rgbt-bench", standalone_mode=False) or 0
     except BenchError as error:
         message, code = str(error), error.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        message, code = "", _INTERRUPTED
+        message, code = "", INTERRUPTED
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         message, code = f"{place}{error.strerror or error}", BadInputError.exit_code
@@ -46,7 +47,7 @@ def main() -> None:
         message, code = _usage(error), UsageError.exit_code
     else:
         message = ""
-    if code == _INTERRUPTED:  # Typer turns Ctrl-C into this code
+    if code == INTERRUPTED:  # Typer turns Ctrl-C into this code
         message = "interrupted; the same command goes on where it stopped"
     if message:
         console.error(message, code, as_json)
@@ -85,6 +86,12 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate": scores.evaluate,
     "latency": scores.latency,
     "reproduce": scores.reproduce,
+    "predict": tools.predict,
+    "preview": tools.preview,
+    "diff": tools.diff,
+    "doctor": tools.doctor,
 }
 for _name, _command in _COMMANDS.items():
     app.command(_name)(_command)
+app.add_typer(manage.runs)
+completing.complete_names(app)

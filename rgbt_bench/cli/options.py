@@ -1,8 +1,10 @@
 """The options that several commands share, and the one way a command prints."""
 
 import json
-from collections.abc import Callable
-from typing import Annotated, Any
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -14,12 +16,29 @@ Settings = Annotated[
     typer.Option("--set", help="PATH=VALUE over the recipe, or RECIPE:PATH=VALUE over one it requires. Repeatable."),
 ]
 DatasetName = Annotated[str, typer.Option("--dataset", help="A converted set: NAME, NAME@SPLIT, or its folder.")]
+RunName = Annotated[
+    str, typer.Argument(help="A run: its folder, DATASET/RECIPE-PRESET/KEY, the start of its key, or its recipe.")
+]
 PartName = Annotated[str, typer.Option("--part", help="The part of the split to use.")]
+
+_outcome: list[TextIO] = []  # where the one JSON object goes while `json_alone` is on
+
+
+@contextmanager
+def json_alone() -> Iterator[None]:
+    """Send what anything else prints on stdout, such as a library's greeting, to stderr."""
+    _outcome.append(sys.stdout)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _outcome.pop()
 
 
 def emit(as_json: bool, content: Any, show: Callable[[], None]) -> None:
     """Print a command's outcome: one JSON object, or what `show` prints for people."""
     if as_json:
-        typer.echo(json.dumps(content, ensure_ascii=False, allow_nan=False))
+        stdout = _outcome[-1] if _outcome else sys.stdout
+        print(json.dumps(content, ensure_ascii=False, allow_nan=False), file=stdout, flush=True)
     else:
         show()

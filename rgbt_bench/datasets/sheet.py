@@ -16,11 +16,11 @@ _CAPTION, _GAP = 16, 4
 
 @dataclass(frozen=True)
 class DrawnBox:
-    """A detection to draw: x, y, width, height in pixels of the sample, 0-based class, score in 0..1."""
+    """A box to draw: x, y, width, height in pixels of the sample, 0-based class, score in 0..1 where it has one."""
 
     bbox: tuple[float, float, float, float]
     category: int
-    score: float
+    score: float | None = None
 
 
 def contact_sheet(
@@ -29,14 +29,18 @@ def contact_sheet(
     detections: Mapping[str, Sequence[DrawnBox]] | None = None,
     tile_width: int = 320,
     columns: int = 2,
+    captions: Mapping[str, str] | None = None,
+    thin: str = "label",
 ) -> Pillow.Image:
     """Return a picture of RGB-thermal pairs: labels as solid boxes; detections by sample id as thick ones with scores.
 
-    With detections, labels are drawn thin and white, so that both can be told apart.
+    With detections, labels are drawn thin and white, so that both can be told apart; `thin` says in the legend what the
+    thin boxes are (empty: there are none). `captions` stand over the pairs instead of what is known of the samples.
     """
     font = ImageFont.load_default(11)
-    tiles = [_pair_tile(sample, info, detections, tile_width, font) for sample in samples]
-    legend = _legend(info, detections is not None, (tile_width * 2 + _GAP) * columns + _GAP * (columns + 1), font)
+    tiles = [_pair_tile(sample, info, detections, captions or {}, tile_width, font) for sample in samples]
+    width = (tile_width * 2 + _GAP) * columns + _GAP * (columns + 1)
+    legend = _legend(info, thin if detections is not None else "", width, font)
     if not tiles:
         return legend
     width = legend.width
@@ -63,13 +67,15 @@ def _pair_tile(
     sample: Sample,
     info: DatasetInfo,
     detections: Mapping[str, Sequence[DrawnBox]] | None,
+    captions: Mapping[str, str],
     width: int,
     font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
 ) -> Pillow.Image:
     scale = width / sample.width
     height = max(1, round(sample.height * scale))
     tile = Pillow.new("RGB", (width * 2 + _GAP, height + _CAPTION), "#202020")
-    caption = f"{sample.sample_id}   {sample.illumination}   {len(sample.objects)} boxes"
+    known = f"{sample.sample_id}   {sample.illumination}   {len(sample.objects)} boxes"
+    caption = captions.get(sample.sample_id, known)
     ImageDraw.Draw(tile).text((2, 1), caption, fill="#e0e0e0", font=font)
     for column, image in enumerate((sample.rgb, sample.thermal)):
         if image is None:
@@ -105,7 +111,8 @@ def _draw_boxes(
         colour = COLOURS[found.category % len(COLOURS)]
         corners = _corners(found.bbox, scale)
         draw.rectangle(corners, outline=colour, width=2)
-        draw.text((corners[0] + 2, max(0, corners[1] - 12)), f"{found.score:.2f}", fill=colour, font=font)
+        if found.score is not None:
+            draw.text((corners[0] + 2, max(0, corners[1] - 12)), f"{found.score:.2f}", fill=colour, font=font)
 
 
 def _corners(bbox: tuple[float, float, float, float], scale: float) -> tuple[float, float, float, float]:
@@ -114,14 +121,14 @@ def _corners(bbox: tuple[float, float, float, float], scale: float) -> tuple[flo
 
 
 def _legend(
-    info: DatasetInfo, with_detections: bool, width: int, font: ImageFont.ImageFont | ImageFont.FreeTypeFont
+    info: DatasetInfo, thin: str, width: int, font: ImageFont.ImageFont | ImageFont.FreeTypeFont
 ) -> Pillow.Image:
     legend = Pillow.new("RGB", (width, 20), "#101010")
     draw = ImageDraw.Draw(legend)
     left = 6.0
     entries = [(name, COLOURS[index % len(COLOURS)]) for index, name in enumerate(info.classes)]
-    if with_detections:
-        entries.append(("thin white: label", "#ffffff"))
+    if thin:
+        entries.append((f"thin white: {thin}", "#ffffff"))
     for name, colour in entries:
         draw.rectangle((left, 5, left + 10, 15), fill=colour)
         draw.text((left + 15, 4), name, fill="#e0e0e0", font=font)
