@@ -9,6 +9,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import pytest
+from cli_cases import run_in_process
 
 from rgbt_bench.converting import Scan, convert
 from rgbt_bench.datasets.sample import scenes
@@ -47,6 +48,12 @@ def tiny_folder(tmp_path_factory):
 @pytest.fixture
 def tiny(tiny_folder):
     return Dataset(tiny_folder)
+
+
+@pytest.fixture
+def bench(monkeypatch, capsys):
+    """Run the command line in this process; return its exit code, stdout and stderr."""
+    return lambda *arguments: run_in_process(monkeypatch, capsys, arguments)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from io import StringIO
 from textwrap import dedent
 
 import pytest
+from cli_cases import PLAIN, only_object
 from rich.console import Console
 
 from rgbt_bench import cli, listing
@@ -19,28 +20,6 @@ from rgbt_bench.registry import recipe_files
 DATASET_ROWS = {"sample", "flir"}
 TEACHER = (12_202_048, 781_944, 64_215, 13_275_307, 1_073_259)
 STUDENT = (3_579_296, 951_256, 64_215, 4_821_867, 1_242_571)
-PLAIN = re.compile(r"\x1b\[[0-9;]*m")
-
-
-@pytest.fixture
-def bench(monkeypatch, capsys):
-    """Run the command line in this process; return its exit code, stdout and stderr."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["rgbt-bench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        captured = capsys.readouterr()
-        return ended.value.code or 0, PLAIN.sub("", captured.out), PLAIN.sub("", captured.err)
-
-    return call
-
-
-def only_object(text):
-    """Return the one JSON object that a text is; more text beside it is refused by the parser."""
-    content = json.loads(text)
-    assert isinstance(content, dict)
-    return content
 
 
 @pytest.mark.parametrize(
