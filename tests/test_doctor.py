@@ -1,9 +1,6 @@
 """What the doctor finds, and that nothing broken ends it."""
 
-import json
-import os
 import shutil
-import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError
 
@@ -14,6 +11,7 @@ from packaging.version import Version
 
 from rgbt_bench import doctor, requirements
 from rgbt_bench.doctor import Check, examine
+from rgbt_bench.probing import probe_submissions
 from rgbt_bench.registry import Entry, converters
 from rgbt_bench.requirements import Requirement
 
@@ -48,14 +46,13 @@ def test_here_everything_that_stops_is_fine(probes, bench):
 
 
 @pytest.mark.slow
-def test_the_probes_answer_for_themselves():
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, "-m", "rgbt_bench.probing"]
-    run = lambda what: subprocess.run([*command, what], env=environment, capture_output=True, text=True, check=True)  # noqa: E731
-    torch = json.loads(run("torch").stdout)
-    assert torch["installed"] is True
-    assert (torch["gpus"], torch["threads"]) == ([], 1)
-    assert json.loads(run("submissions").stdout) == {"ffkd": {"fault": "", "missing": False}}
+def test_the_probes_answer_for_themselves(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    torch, fault = doctor._probe("torch")  # in another process
+    assert fault == ""
+    assert (torch["installed"], torch["gpus"], torch["threads"]) == (True, [], 1)
+    assert probe_submissions() == {"ffkd": {"fault": "", "missing": False}}
+    assert "unknown probe 'torhc'" in doctor._probe("torhc")[1]
 
 
 def test_a_process_that_dies_is_a_problem_and_no_crash(monkeypatch, tmp_path):
@@ -206,9 +203,13 @@ def test_bounds_are_those_of_packaging(version, wanted):
 
 def test_requirements_are_read_by_extra(monkeypatch):
     lines = [
-        "numpy<3,>=2", "ruamel.yaml>=0.18", "torch[x]<2.16,>=2.11; extra == 'train'",
-        "rgbt-bench[train]; extra == 'all'", 'other==1; sys_platform == "nowhere" and extra == "browse"', "bare ; extra == 'two-words'",
-    ]  # fmt: skip
+        "numpy<3,>=2",
+        "ruamel.yaml>=0.18",
+        "torch[x]<2.16,>=2.11; extra == 'train'",
+        "rgbt-bench[train]; extra == 'all'",
+        'other==1; sys_platform == "nowhere" and extra == "browse"',
+        "bare ; extra == 'two-words'",
+    ]
     monkeypatch.setattr(requirements, "requires", lambda name: lines)
     assert requirements.requirements("rgbt-bench") == {
         "": [Requirement("numpy", "<3,>=2"), Requirement("ruamel.yaml", ">=0.18")],

@@ -1,0 +1,178 @@
+"""`--json` of every command: one object on stdout, whatever happens, and all else on stderr."""
+
+import json
+import shutil
+import sys
+
+import numpy as np
+import pytest
+from cli_cases import only_object
+from PIL import Image as Pillow
+from run_cases import make_done
+
+from rgbt_bench import cli, doctor, timing
+from rgbt_bench.cli.page import commands
+from rgbt_bench.predictions import Detections
+
+# One call of each command that succeeds; a new command needs one, too.
+CALLS = {
+    "convert": "convert flir",
+    "inspect": "inspect sample",
+    "list": "list tables",
+    "show": "show ffkd-student",
+    "run": "run ffkd-student --dataset sample --dry-run",
+    "evaluate": "evaluate PREDICTIONS --dataset sample",
+    "latency": "latency ffkd-student-rgb --preset quick --batch 1 --device cpu",
+    "reproduce": "reproduce ffkd/table-2",
+    "predict": "predict ffkd-student-rgb --rgb PICTURE --device cpu",
+    "preview": "preview ffkd-student-rgb --out SHEET",
+    "diff": "diff sample sample",
+    "doctor": "doctor",
+    "runs list": "runs list",
+    "runs clean": "runs clean --checkpoints",
+}
+FAULTS = {
+    "predict nothing --rgb PICTURE": (2, "unknown run 'nothing'"),
+    "predict ffkd-student-rgb": (2, "give --rgb, too"),
+    "predict ffkd-student-rgb --rgb NOWHERE": (4, "no such file"),
+    "predict ffkd-student-rgb --rgb PREDICTIONS": (3, "cannot be decoded"),
+    "predict ffkd-student-rgb --rgb PICTURE --device gpu": (2, "choose one of auto, cpu, cuda"),
+    "predict ffkd-student-rgb --rgb PICTURE --min-score -1": (2, "--min-score"),
+    "predict ffkd-student-rgb --rgb PICTURE --out PREDICTIONS/x": (3, "p.json"),
+    "preview ./NOWHERE": (4, "no run here"),
+    "preview ffkd-student-rgb --pairs 0": (2, "--pairs"),
+    "preview ffkd-student-rgb --dataset sampel": (2, "Did you mean 'sample'"),
+    "diff sample": (2, "Missing argument"),
+    "diff sample sampel": (2, "Did you mean 'sample'"),
+    "diff sample sample@x": (2, "split of sample 'x'"),
+    "diff sample NOWHERE": (4, "no converted set here"),
+    "doctor now": (2, "unexpected extra argument"),
+    "runs": (2, "No such option: --json"),
+    "runs lst": (2, "No such command 'lst'"),
+    "runs list --state x": (2, "unknown state 'x'"),
+    "runs clean": (2, "say what to delete"),
+    "runs clean nothing --yes": (2, "unknown run 'nothing'"),
+    "runs clean --older-than -1": (2, "--older-than"),
+}
+
+
+class Blind:
+    """A submission that says a word on stdout, as libraries do, and finds nothing."""
+
+    def __init__(self, recipe, info):
+        print("a library's greeting")
+
+    def predict(self, weights, part, device, progress):
+        from rgbt_bench.devices import resolve_device
+
+        resolve_device(device)
+        empty = np.empty(0)
+        return Detections(empty.astype(np.int64), empty.astype(np.int64), np.empty((0, 4)), empty)
+
+
+@pytest.fixture
+def called(home, tiny_folder, tmp_path, monkeypatch, bench):
+    """Call the command line where every command has what it needs."""
+    shutil.copytree(tiny_folder, home / "datasets" / "sample")
+    make_done(home, tiny_folder)
+    monkeypatch.setattr("rgbt_bench.predicting.load_submission", lambda name: Blind)
+    monkeypatch.setattr(
+        timing, "time_passes", lambda forwards, device, passes, progress: {name: [1.0] * passes for name in forwards}
+    )
+    probes = {"torch": {"installed": False}, "submissions": {}}
+    monkeypatch.setattr(doctor, "_probe", lambda what: (probes[what], ""))
+    (tmp_path / "p.json").write_text("[]")
+    Pillow.new("RGB", (20, 10)).save(tmp_path / "a.png")
+    names = {"PREDICTIONS": "p.json", "PICTURE": "a.png", "SHEET": "sheet.png", "NOWHERE": "nowhere/it"}
+
+    def call(line, *more):
+        for word, name in names.items():
+            line = line.replace(f"./{word}", str(tmp_path / name)).replace(word, str(tmp_path / name))
+        return bench(*line.split(), *more, "--json")
+
+    return call
+
+
+def test_every_command_is_called_here():
+    assert {name for name, _ in commands()} == CALLS.keys(), "give the new command a call in CALLS"
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_success_is_one_object(called, name):
+    code, out, err = called(CALLS[name])
+    assert code == 0, err
+    assert "error" not in only_object(out)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_mistyped_option_is_one_object(called, name):
+    code, out, err = called(CALLS[name], "--jsn")
+    assert code == only_object(out)["exit_code"] == 2
+    assert "No such option: --jsn" in err
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_ctrl_c_is_one_object(called, name, monkeypatch):
+    def interrupted(*arguments, **options):
+        raise KeyboardInterrupt
+
+    # The last moment: all is done and is about to be printed.
+    monkeypatch.setattr("rgbt_bench.cli.options.json.dumps", Once(interrupted))
+    code, out, err = called(CALLS[name])
+    assert code == only_object(out)["exit_code"] == 130
+    assert "the same command goes on" in err
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_a_failure_nobody_foresaw_is_one_object(called, name, monkeypatch, capsys):
+    def failing(*arguments, **options):
+        raise ZeroDivisionError("no")
+
+    monkeypatch.setattr("rgbt_bench.cli.options.json.dumps", Once(failing))
+    with pytest.raises(ZeroDivisionError):
+        called(CALLS[name])
+    assert only_object(capsys.readouterr().out) == {"error": "ZeroDivisionError: no", "exit_code": 1}
+
+
+class Once:
+    """Fail the first time that an outcome is written as JSON, and only the first time: the error's is the next."""
+
+    def __init__(self, fault):
+        self.fault = fault
+        self.real = json.dumps
+
+    def __call__(self, *arguments, **options):
+        if self.fault and sys._getframe(1).f_code.co_name == "emit":
+            fault, self.fault = self.fault, None
+            fault()
+        return self.real(*arguments, **options)
+
+
+@pytest.mark.parametrize("line", FAULTS)
+def test_each_fault_is_one_object_with_its_code(called, line):
+    expected, message = FAULTS[line]
+    code, out, err = called(line)
+    content = only_object(out)
+    assert code == content["exit_code"] == expected
+    assert message in content["error"]
+    assert err.endswith(f"error: {content['error']}\n")
+
+
+def test_what_a_library_prints_goes_to_stderr(called):
+    _, out, err = called(CALLS["predict"])
+    assert "greeting" not in out
+    assert "a library's greeting" in err
+
+
+def test_help_is_help_even_with_json(called, bench):
+    code, out, _ = bench("diff", "--help", "--json")
+    assert code == 0
+    assert "--exit-code" in out
+
+
+def test_stdout_is_given_back(monkeypatch, bench):
+    before = sys.stdout
+    bench("list", "tables", "--json")
+    bench("list", "tbles", "--json")
+    assert sys.stdout is before
+    assert cli.options._outcome == []
