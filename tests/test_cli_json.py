@@ -28,6 +28,7 @@ CALLS = {
     "preview": "preview ffkd-student-rgb --out SHEET",
     "diff": "diff sample sample",
     "doctor": "doctor",
+    "sweep": "sweep ffkd/table-2 --preset quick --dataset sample --device cpu --dry-run",
     "runs list": "runs list",
     "runs clean": "runs clean --checkpoints",
 }
