@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rgbt_bench.datasets.loose import LoosePairs, pair_files
+from rgbt_bench.datasets.loose import LoosePairs, PairFiles, pair_files
 from rgbt_bench.datasets.sheet import spread
 from rgbt_bench.datasets.splits import parse_dataset_name
 from rgbt_bench.datasets.store import Part, open_dataset
@@ -26,6 +26,8 @@ class Predicted:
     """What a run found on loose pairs: the detections above a score, in canonical order, on a part without labels."""
 
     run: RunFolder
+    weights_sha256: str
+    files: Sequence[PairFiles]
     part: Part
     detections: Detections
     min_score: float
@@ -38,10 +40,9 @@ class Predicted:
         for place, category, bbox, score in zip(*(column.tolist() for column in columns), strict=True):
             row = {"class": classes[category], "category_id": category + 1, "bbox": bbox, "score": score}
             found[place].append(row)
-        assert isinstance(self.part.dataset, LoosePairs)
         return {
             "run": self.run.label,
-            "weights_sha256": self.run.result().model.weights_sha256,  # type: ignore[union-attr]
+            "weights_sha256": self.weights_sha256,
             "classes": list(classes),
             "min_score": self.min_score,
             "pairs": [
@@ -52,7 +53,7 @@ class Predicted:
                     "height": labels.height,
                     "detections": rows,
                 }
-                for files, labels, rows in zip(self.part.dataset.files, self.part.labels, found, strict=True)
+                for files, labels, rows in zip(self.files, self.part.labels, found, strict=True)
             ],
         }
 
@@ -82,16 +83,21 @@ def predict_pairs(
     recipe = run.load_recipe()
     info = trained_info(run, dataset)
     files = pair_files(rgb, thermal, recipe.modalities, recipe.name)
-    require_weights(run)
+    digest = require_weights(run)
     part = LoosePairs(files, info).part()
     submission = load_submission(recipe.submission)(recipe, info)
     detections = submission.predict(run.weights, part, device, progress)
     detections = detections.take(detections.score >= min_score)
-    return Predicted(run, part, detections.take(canonical_order(detections)), min_score)
+    return Predicted(run, digest, files, part, detections.take(canonical_order(detections)), min_score)
 
 
-def require_weights(run: RunFolder) -> None:
-    """Raise unless a run's weights are those that its result was made with."""
+def require_weights(run: RunFolder) -> str:
+    """Return the SHA-256 of a run's weights, which must be those that its result was made with.
+
+    Raises:
+        MissingError: the run is not finished, or its weights are gone.
+        BadInputError: other weights than the result's.
+    """
     model = run.result().model
     if model is None:
         raise BadInputError(f"{run.folder}: its result names no weights; `rgbt-bench run` makes one that does")
@@ -101,6 +107,7 @@ def require_weights(run: RunFolder) -> None:
         raise BadInputError(
             f"{run.weights}: not the weights that the result was made with; delete the file to train again"
         )
+    return model.weights_sha256
 
 
 def trained_info(run: RunFolder, dataset: str | None = None) -> DatasetInfo:
