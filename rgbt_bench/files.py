@@ -1,8 +1,11 @@
 """Files that are written whole or not at all, and the digests that name their content."""
 
+import errno
 import hashlib
 import json
 import os
+import re
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable
@@ -33,8 +36,22 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+# What is wrong when there is no room for a file, and what mends it.
+NO_ROOM = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space or raise the quota",
+    errno.EFBIG: "raise the limit on the size of a file (ulimit -f, or the file system's own)",
+}
+# As `write_with` names its temporary files; eight characters are tempfile's.
+_ASIDE = re.compile(r"\.(?P<name>.+)\.[a-z0-9_]{8}(?P<suffix>(\.[^.]+)?)")
+
+
 def write_with(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a temporary file beside `path`, flush it to disk and rename it into place."""
+    """Let `write` fill a temporary file beside `path`, flush it to disk and rename it into place.
+
+    Raises:
+        OSError: it cannot be written, and `path` is as it was; where there is no room, `filename` is `path`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
     os.close(handle)
@@ -45,8 +62,32 @@ def write_with(path: Path, write: Callable[[Path], None]) -> None:
             os.fsync(stream.fileno())
         aside.chmod(0o644)
         aside.replace(path)
+    except Exception as error:
+        number = _no_room(error)
+        if number is None:
+            raise
+        raise OSError(number, os.strerror(number), str(path)) from error
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _no_room(error: BaseException | None) -> int | None:
+    """Return the errno of `NO_ROOM` behind an error; libraries wrap it in errors of their own or only name it."""
+    while error is not None:
+        named = re.search(r"\(os error (\d+)\)", str(error))
+        number = error.errno if isinstance(error, OSError) else int(named[1]) if named else None
+        if number in NO_ROOM:
+            return number
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files that a killed process left in a folder; nobody else may be writing there."""
+    for path in folder.glob(".*"):
+        found = _ASIDE.fullmatch(path.name)
+        if found and found["name"].endswith(found["suffix"]):
+            path.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -54,6 +95,15 @@ def write_bytes(path: Path, content: bytes) -> None:
 
     def write(aside: Path) -> None:
         aside.write_bytes(content)
+
+    write_with(path, write)
+
+
+def copy_file(source: Path, path: Path) -> None:
+    """Copy a file to `path` atomically, without reading it whole."""
+
+    def write(aside: Path) -> None:
+        shutil.copyfile(source, aside)
 
     write_with(path, write)
 

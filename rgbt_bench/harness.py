@@ -1,18 +1,19 @@
 """The harness: train what is missing, predict, score from the file on disk, and write one result."""
 
+import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING
 
 from rgbt_bench.datasets.store import Dataset
 from rgbt_bench.devices import describe_device, resolve_device
-from rgbt_bench.errors import UsageError
-from rgbt_bench.files import read_json, sha256_file, write_json
+from rgbt_bench.errors import BenchError
+from rgbt_bench.files import read_json, remove_leftovers, sha256_file, write_json
+from rgbt_bench.locking import locked
 from rgbt_bench.pictures import draw_predictions
-from rgbt_bench.predictions import write_predictions
+from rgbt_bench.predictions import Detections, write_predictions
 from rgbt_bench.registry import load_submission
 from rgbt_bench.results import (
     RESULT_FILE,
@@ -23,8 +24,15 @@ from rgbt_bench.results import (
 from rgbt_bench.runs import PREDICTIONS_FILE, RUN_FILE, Run, in_order
 from rgbt_bench.scoring import require_boxes, score_file
 from rgbt_bench.submissions import Progress, Requirement, Submission, TrainContext, no_progress
+from rgbt_bench.torchrun import started_together
+
+if TYPE_CHECKING:
+    from rgbt_bench.training.processes import Processes
 
 TEST_PART = "test"
+LOCK_FILE = ".lock"
+# What torch says in another process when one is gone; it has no error class for it.
+_LOST = re.compile(r"gloo|nccl|connection (closed|reset)|timed out", re.IGNORECASE)
 
 
 def execute(
@@ -32,35 +40,44 @@ def execute(
 ) -> Result:
     """Do what is left of a run and of the runs it requires, in order, and return its result.
 
-    With `wait`, a run that another process works on is waited for.
+    With `wait`, a run that another process works on is waited for. Under torchrun every process calls this and returns
+    the same; the main one alone locks, writes and reports progress.
 
     Raises:
         UsageError: another process works on one of the runs.
-        BenchError: what `check` refuses.
+        BenchError: what `check` refuses, or a process of this run that died.
     """
     submissions = check(run, dataset, device)
-    for one in in_order(run):
-        one.folder.mkdir(parents=True, exist_ok=True)
-        with _locked(one, wait, progress):
-            _execute_one(one, submissions[one.key], dataset, device, progress)
+    team = _team(device)
+    report = progress if team.is_main else no_progress
+    try:
+        for one in in_order(run):
+            with _locked(one, wait, report) if team.is_main else nullcontext():
+                _execute_one(one, submissions[one.key], dataset, device, report, team)
+    except RuntimeError as error:
+        if team.world > 1 and _LOST.search(str(error)):
+            raise BenchError(
+                f"one of the {team.world} processes of this run ended or gave no answer; the same command goes on where"
+                " it stopped"
+            ) from error
+        raise
     return read_result(run.folder / RESULT_FILE)
 
 
-@contextmanager
-def _locked(run: Run, wait: bool, progress: Progress) -> Iterator[None]:
-    """Keep other processes from a run meanwhile."""
-    lock = FileLock(run.folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        if not wait:
-            raise UsageError(f"{run.folder}: another process works on this run; wait for it") from None
-        progress(f"{run.recipe.name}: waits for another process that works on this run", 0, 1)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+def _team(device: str) -> "Processes":
+    """Return the processes that do this run together: those that torchrun started, or this one alone."""
+    from rgbt_bench.training.processes import Processes
+
+    if started_together() == 1:
+        return Processes()
+    from rgbt_bench.training.accelerator import join
+
+    return join(device)
+
+
+def _locked(run: Run, wait: bool, progress: Progress) -> AbstractContextManager[None]:
+    told = lambda owner: progress(f"{run.recipe.name}: waits for {owner}", 0, 1)  # noqa: E731
+    return locked(run.folder / LOCK_FILE, "this run", told if wait else None)
 
 
 def check(run: Run, dataset: Dataset, device: str = "auto") -> dict[str, Submission]:
@@ -76,16 +93,34 @@ def check(run: Run, dataset: Dataset, device: str = "auto") -> dict[str, Submiss
     return submissions
 
 
-def _execute_one(run: Run, submission: Submission, dataset: Dataset, device: str, progress: Progress) -> None:
-    if run.state == "done":
+def _execute_one(
+    run: Run, submission: Submission, dataset: Dataset, device: str, progress: Progress, team: "Processes"
+) -> None:
+    # the main process decides, since what it writes may be half seen by the others
+    if team.as_main(team.is_main and run.state == "done"):
         return
+    if team.is_main:
+        remove_leftovers(run.folder)
     named: Progress = lambda stage, done, total: progress(f"{run.recipe.name}: {stage}", done, total)  # noqa: E731
-    durations = _train(run, submission, dataset, device, named)
-    part = dataset.part(TEST_PART)
+    durations = _train(run, submission, dataset, device, named, team)
     began = time.monotonic()
-    detections = submission.predict(run.weights, part, device, named)
+    detections = submission.predict(run.weights, dataset.part(TEST_PART), device, named)
+    if team.is_main:
+        durations["predict"] = round(time.monotonic() - began, 3)
+        _score(run, submission, dataset, device, detections, durations)
+    team.wait()
+
+
+def _score(
+    run: Run,
+    submission: Submission,
+    dataset: Dataset,
+    device: str,
+    detections: Detections,
+    durations: Mapping[str, float],
+) -> None:
+    part = dataset.part(TEST_PART)
     write_predictions(run.folder / PREDICTIONS_FILE, detections, part.ids)
-    durations["predict"] = round(time.monotonic() - began, 3)
     result = score_file(
         run.folder / PREDICTIONS_FILE,
         part,
@@ -100,20 +135,13 @@ def _execute_one(run: Run, submission: Submission, dataset: Dataset, device: str
     result.write(run.folder / RESULT_FILE)
 
 
-def _train(run: Run, submission: Submission, dataset: Dataset, device: str, progress: Progress) -> dict[str, float]:
-    if run.weights.is_file():
+def _train(
+    run: Run, submission: Submission, dataset: Dataset, device: str, progress: Progress, team: "Processes"
+) -> dict[str, float]:
+    if team.as_main(run.weights.is_file()):
         return _train_duration(run.folder)
-    write_json(
-        run.folder / RUN_FILE,
-        {
-            "key": run.key,
-            "recipe": run.recipe.model_dump(mode="json"),
-            "dataset": run.dataset,
-            "seed": run.seed,
-            "settings": run.settings,
-            "requires": {role: one.key for role, one in run.requires.items()},
-        },
-    )
+    if team.is_main:
+        _write_run(run, team.world)
     context = TrainContext(
         folder=run.folder,
         train=dataset.part("train"),
@@ -126,6 +154,19 @@ def _train(run: Run, submission: Submission, dataset: Dataset, device: str, prog
     for stage in submission.stages():
         submission.train(stage, context)
     return _train_duration(run.folder)
+
+
+def _write_run(run: Run, processes: int) -> None:
+    content = {
+        "key": run.key,
+        "recipe": run.recipe.model_dump(mode="json"),
+        "dataset": run.dataset,
+        "seed": run.seed,
+        "settings": run.settings,
+        "requires": {role: one.key for role, one in run.requires.items()},
+        "processes": processes,
+    }
+    write_json(run.folder / RUN_FILE, content)
 
 
 def _train_duration(folder: Path) -> dict[str, float]:
@@ -141,6 +182,7 @@ def _history(folder: Path) -> list[dict[str, float]] | None:
 
 def _model_provenance(run: Run, submission: Submission) -> ModelProvenance:
     history = _history(run.folder)
+    record = run.folder / RUN_FILE
     return ModelProvenance(
         recipe=run.recipe.name,
         preset=run.recipe.preset,
@@ -152,4 +194,5 @@ def _model_provenance(run: Run, submission: Submission) -> ModelProvenance:
         requires={role: one.key for role, one in run.requires.items()},
         parameters=submission.parameters(),
         epochs=None if history is None else len(history),
+        processes=read_json(record).get("processes", 1) if record.is_file() else None,
     )

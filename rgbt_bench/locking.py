@@ -4,7 +4,7 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,8 +16,10 @@ from rgbt_bench.results import now
 
 
 @contextmanager
-def locked(path: Path, what: str) -> Iterator[None]:
+def locked(path: Path, what: str, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
     """Hold the lock file `path` while the block runs; `what` names in a message what it guards, such as "this run".
+
+    With `waiting`, another process that holds it is waited for, after `waiting` was told who it is.
 
     The operating system's lock on `path` decides alone, and a process that dies loses it. Who holds it stands in the
     file `path`.owner, written after the lock was taken and removed before it is given back, for the message only.
@@ -31,7 +33,10 @@ def locked(path: Path, what: str) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        raise UsageError(f"{path.parent}: {_describe(owner)} works on {what}; wait for it, or end it") from None
+        if waiting is None:
+            raise UsageError(f"{path.parent}: {_describe(owner)} works on {what}; wait for it, or end it") from None
+        waiting(_describe(owner))
+        lock.acquire(timeout=-1)
     try:
         command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
         write_json(owner, {"pid": os.getpid(), "host": platform.node(), "since": now(), "command": command})

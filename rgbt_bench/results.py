@@ -58,7 +58,10 @@ class DataProvenance(_Record):
 
 
 class ModelProvenance(_Record):
-    """Which recipe and weights made the predictions; empty for predictions brought from outside."""
+    """Which recipe and weights made the predictions; empty for predictions brought from outside.
+
+    `processes` trained together, each on its share of a batch; None where the run's folder does not say it.
+    """
 
     recipe: str
     preset: str
@@ -70,6 +73,7 @@ class ModelProvenance(_Record):
     requires: dict[str, str]
     parameters: dict[str, int]
     epochs: int | None
+    processes: int | None = 1
 
 
 class Result(_Record):

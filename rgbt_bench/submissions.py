@@ -94,7 +94,10 @@ class Submission(ABC):
 
     @abstractmethod
     def predict(self, weights: Path, part: Part, device: str, progress: Progress) -> Detections:
-        """Return the detections of a trained model on every sample of a part, in pixels of the sample."""
+        """Return the detections of a trained model on every sample of a part, in pixels of the sample.
+
+        Where several processes do the run, each is asked and returns all of them; `Processes.merge` joins shares.
+        """
 
     @abstractmethod
     def parameters(self) -> dict[str, int]:

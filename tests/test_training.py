@@ -7,59 +7,11 @@ from torch import nn
 
 from rgbt_bench.devices import resolve_device
 from rgbt_bench.errors import BadInputError, MissingError, UsageError
-from rgbt_bench.recipes import OptimizerConfig, ScheduleConfig
-from rgbt_bench.training.accelerator import accelerator
+from rgbt_bench.recipes import OptimizerConfig
 from rgbt_bench.training.checkpoints import load_weights, save_weights
-from rgbt_bench.training.loop import DivergedError, fit
-from rgbt_bench.training.task import Task, build_optimizer
-
-ADAM = OptimizerConfig(name="adam", learning_rate=0.05, weight_decay=0.0)
-SILENT = lambda stage, done, total: None  # noqa: E731
-
-
-class Line(Task):
-    """Fits y = 3x + 1 with dropout, so that a resume that lost the random state would be seen."""
-
-    def __init__(self, optimizer=ADAM, steps=40, batches=4, val_losses=None, poison_at=None):
-        torch.manual_seed(0)
-        self.model = nn.Sequential(nn.Linear(1, 8), nn.Dropout(0.2), nn.Linear(8, 1))
-        built, self.schedulers = build_optimizer(optimizer, self.model.parameters(), steps)
-        self.optimizers = {"main": built}
-        self.clip_norm = optimizer.clip_norm
-        self.per_epoch = batches
-        self.val_losses = list(val_losses or [])
-        self.poison_at = poison_at
-        self.seen = 0
-
-    def batches(self, epoch):
-        generator = torch.Generator().manual_seed(epoch)
-        return [torch.rand(8, 1, generator=generator) for _ in range(self.per_epoch)]
-
-    def validation_batches(self):
-        return [torch.linspace(0, 1, 8)[:, None]]
-
-    def set_train_mode(self):
-        self.model.train()
-
-    def losses(self, batch):
-        if not self.model.training and self.val_losses:
-            return {"total": torch.tensor(self.val_losses.pop(0))}
-        self.seen += self.model.training
-        if self.poison_at is not None and self.seen > self.poison_at:
-            return {"total": self.model(batch).sum() * float("nan")}
-        return {"total": nn.functional.mse_loss(self.model(batch), 3 * batch + 1)}
-
-
-class KilledError(Exception):
-    pass
-
-
-def schedule(**changed):
-    return ScheduleConfig(**{"epochs": 6, "batch_size": 8, **changed})
-
-
-def run(task, folder, progress=SILENT, seed=1, **changed):
-    return fit(task, schedule(**changed), folder, seed, accelerator("cpu"), progress)
+from rgbt_bench.training.loop import DivergedError
+from rgbt_bench.training.task import build_optimizer
+from training_cases import ADAM, KilledError, Line, run
 
 
 def test_training_lowers_the_loss_and_leaves_its_files(tmp_path):
@@ -178,7 +130,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path)
     assert not (tmp_path / "weights.safetensors").exists()
 
 
-@pytest.mark.parametrize("damaged", ["model.safetensors", "optimizer.pt", "state.json"])
+@pytest.mark.parametrize("damaged", ["model-2.safetensors", "optimizer-2.pt", "state.json"])
 def test_a_damaged_checkpoint_says_what_to_delete(tmp_path, damaged):
     def kill(stage, done, total):
         if stage == "training" and done == 2:
@@ -192,9 +144,41 @@ def test_a_damaged_checkpoint_says_what_to_delete(tmp_path, damaged):
         path.write_bytes(content)
         with pytest.raises(BadInputError, match="delete the folder to train again"):
             run(Line(), tmp_path)
-    path.unlink()
-    with pytest.raises(BadInputError, match="delete the folder to train again"):
-        run(Line(), tmp_path)
+    if damaged != "state.json":
+        path.unlink()
+        with pytest.raises(BadInputError, match="delete the folder to train again"):
+            run(Line(), tmp_path)
+
+
+def test_a_checkpoint_of_before_processes_were_counted_is_one_processs_and_another_number_is_refused(tmp_path):
+    def kill(stage, done, total):
+        if stage == "training" and done == 2:
+            raise KilledError
+
+    run(Line(), tmp_path / "whole")
+    with pytest.raises(KilledError):
+        run(Line(), tmp_path / "old", kill)
+    path = tmp_path / "old/checkpoint/state.json"
+    state = json.loads(path.read_text())
+    path.write_text(json.dumps(state | {"processes": 2}))
+    with pytest.raises(UsageError, match="begun with 2 and not to be resumed with 1 processes"):
+        run(Line(), tmp_path / "old")
+    assert state.pop("processes") == 1
+    path.write_text(json.dumps(state))
+    run(Line(), tmp_path / "old")
+    whole, old = ((tmp_path / name / "weights.safetensors").read_bytes() for name in ("whole", "old"))
+    assert whole == old
+
+
+def test_losses_are_means_over_samples_not_over_batches(tmp_path):
+    class Uneven(Line):
+        def validation_batches(self):
+            return [torch.zeros(6, 1), torch.ones(2, 1)]
+
+        def losses(self, batch):
+            return super().losses(batch) if self.model.training else {"total": batch.mean()}
+
+    assert run(Uneven(), tmp_path, epochs=1).history[0]["val"] == {"total": 0.25}
 
 
 def test_weights_of_another_network_are_named(tmp_path):

@@ -1,6 +1,6 @@
 """FFKD's batches: augmentation, letterbox, normalisation and padding."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,6 +12,7 @@ from rgbt_bench.datasets.store import Part
 from rgbt_bench.datasets.torch_views import Pair, PairView, epoch_batches
 from rgbt_bench.datasets.transforms import colour_jitter, flip, letterbox, uniform
 from rgbt_bench.errors import BadInputError
+from rgbt_bench.training.processes import processes
 
 from .config import AugmentSection, ModelSection, Normalisation
 
@@ -28,6 +29,9 @@ class Batch:
     labels: Tensor
     index: Tensor
     scale: Tensor
+
+    def __len__(self) -> int:
+        return len(self.index)
 
     def to(self, device: torch.device) -> "Batch":
         """Return the batch on a device."""
@@ -90,7 +94,11 @@ def _thermal(pair: Pair) -> Tensor:
 
 
 class Batches:
-    """The seeded training batches of a part, and its batches in order for validation and prediction."""
+    """The seeded training batches of a part, and its batches in order for validation and prediction.
+
+    Of several processes each gets its share: of every training batch, and whole batches of those in order, because the
+    same batch gives the same bits in whatever process.
+    """
 
     def __init__(
         self,
@@ -112,21 +120,27 @@ class Batches:
         self.batch_size = batch_size
         self.workers = workers
         self.seed = seed
+        self.team = processes()
 
     def count(self) -> int:
         """Return the number of batches of a training epoch."""
-        return sum(1 for _ in epoch_batches(len(self.view), self.batch_size, self.seed, 0))
+        return len(self._shares(0))
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """Return the shuffled, augmented batches of one epoch."""
         self.view.epoch = number
-        return self._load(list(epoch_batches(len(self.view), self.batch_size, self.seed, number)))
+        return self._load(self._shares(number))
 
     def in_order(self) -> Iterator[Batch]:
-        """Return all samples in the order of their ids."""
+        """Return this process's batches of all samples in the order of their ids."""
         indices = list(range(len(self.view)))
-        return self._load([indices[at : at + self.batch_size] for at in range(0, len(indices), self.batch_size)])
+        batches = [indices[at : at + self.batch_size] for at in range(0, len(indices), self.batch_size)]
+        return self._load(self.team.share(batches))
 
-    def _load(self, batches: list[list[int]]) -> Iterator[Batch]:
+    def _shares(self, epoch: int) -> list[list[int]]:
+        rank, world = self.team.rank, self.team.world
+        return list(epoch_batches(len(self.view), self.batch_size, self.seed, epoch, rank, world))
+
+    def _load(self, batches: Sequence[list[int]]) -> Iterator[Batch]:
         loader = DataLoader(self.view, batch_sampler=batches, collate_fn=self.collate, num_workers=self.workers)
         return iter(loader)

@@ -62,6 +62,12 @@ class Ffkd(Submission):
                 " --set schedule.patience=null, or use a split that has one"
             )
         train = self._batches(context.train, self.augment, context.seed)
+        if not train.count():
+            raise UsageError(
+                f"recipe {self.recipe.name}: {len(context.train)} training samples in batches of {schedule.batch_size}"
+                f" are too few for {train.team.world} processes, which need two each of a batch; start fewer, or add"
+                " --set schedule.batch_size=N"
+            )
         steps = -(-train.count() // schedule.accumulate) * schedule.epochs
         task = FfkdTask(
             network,
@@ -84,15 +90,16 @@ class Ffkd(Submission):
         network.eval().to(resolved)
         head = self.head().to(resolved)
         sizes = torch.tensor([[labels.width, labels.height] for labels in part.labels], dtype=torch.float32)
-        rows = []
+        rows: list[tuple[int, Any]] = []
+        batches = self._batches(part)
         with torch.inference_mode():
-            for batch in self._batches(part).in_order():
+            for batch in batches.in_order():
                 moved = batch.to(resolved)
                 outputs = forward(network, moved)
                 found = head.decode(outputs.cls, outputs.box, moved.scale, sizes[batch.index].to(resolved))
                 rows += [(int(index), one) for index, one in zip(batch.index, found, strict=True)]
-                progress("predicting", len(rows), len(part))
-        return _columns(rows)
+                progress("predicting", min(len(rows) * batches.team.world, len(part)), len(part))
+        return batches.team.merge(_columns(rows), [index for index, _ in rows], len(part))
 
     def parameters(self) -> dict[str, int]:
         """Return Table I's columns for a fusion detector, and the same groups for a branch."""
@@ -154,6 +161,8 @@ def _count(module: nn.Module) -> int:
 
 
 def _columns(rows: list[tuple[int, Any]]) -> Detections:
+    if not rows:  # more processes than batches
+        return Detections(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 4)), np.zeros(0))
     corners = np.concatenate([one.boxes.cpu().numpy().astype(np.float64) for _, one in rows]).reshape(-1, 4)
     sizes = corners[:, 2:] - corners[:, :2]
     kept = (sizes > 0).all(axis=1)  # clipping to the image can leave a box without area

@@ -50,6 +50,7 @@ class FfkdTask(Task):
         self.teacher = None if teacher is None else teacher.eval().requires_grad_(False)
         built, self.schedulers = build_optimizer(optimizer, network.parameters(), steps)
         self.optimizers = {"main": built}
+        self.has_unused_parameters = isinstance(network, FusionDetector)  # the heads of its branches
         self.clip_norm = optimizer.clip_norm
         self.device = torch.device("cpu")
 
@@ -75,7 +76,7 @@ class FfkdTask(Task):
 
     def losses(self, batch: Batch) -> Losses:
         """Return the terms of Eq. 26, or of the detection loss alone."""
-        outputs = forward(self.model, batch)
+        outputs = forward(self.network, batch)
         detection = self.head.loss(outputs.cls, outputs.box, batch.boxes, batch.labels)
         terms = {"detection": detection.total, "class": detection.classification, "box": detection.box}
         if self.distillation is None:

@@ -9,8 +9,10 @@ from typing import Annotated, Any
 import typer
 
 from rgbt_bench import __version__
-from rgbt_bench.errors import INTERRUPTED, BadInputError, BenchError, UsageError
+from rgbt_bench.errors import INTERRUPTED, BadInputError, BenchError, MissingError, UsageError
+from rgbt_bench.files import NO_ROOM
 from rgbt_bench.printing import console
+from rgbt_bench.torchrun import one_voice
 
 from . import catalogue, completing, data, manage, runs, scores, tools
 from .options import json_alone
@@ -37,12 +39,14 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         message, code = "", INTERRUPTED
     except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        message, code = f"{place}{error.strerror or error}", BadInputError.exit_code
+        message, code = _system_message(error)
     except Exception as error:
         if not hasattr(error, "format_message"):
-            console.crash(error, as_json)
-            raise
+            with one_voice() as first:
+                if first:
+                    console.crash(error, as_json)
+                    raise
+            raise SystemExit(1) from None
         # A mistyped command or option. Typer's own class for it has moved between its versions.
         message, code = _usage(error), UsageError.exit_code
     else:
@@ -50,8 +54,19 @@ def main() -> None:
     if code == INTERRUPTED:  # Typer turns Ctrl-C into this code
         message = "interrupted; the same command goes on where it stopped"
     if message:
-        console.error(message, code, as_json)
+        with one_voice() as first:
+            if first:
+                console.error(message, code, as_json)
     raise SystemExit(code)
+
+
+def _system_message(error: OSError) -> tuple[str, int]:
+    """Return what the system refused and its exit code; room on the disk has to be made first."""
+    place = f"{error.filename}: " if error.filename else ""
+    text = f"{place}{error.strerror or error}"
+    if error.errno in NO_ROOM:
+        return f"{text}: {NO_ROOM[error.errno]}, then the same command goes on where it stopped", MissingError.exit_code
+    return text, BadInputError.exit_code
 
 
 def _usage(error: Any) -> str:

@@ -8,6 +8,7 @@ import typer
 from rgbt_bench.printing import console
 from rgbt_bench.printing import runs as printed
 from rgbt_bench.printing import scores as shown
+from rgbt_bench.torchrun import is_main
 
 from .options import Device, Json, Preset, Settings, emit
 
@@ -61,6 +62,8 @@ def run(
 
     with console.progress() as report:
         result = execute(planned[0], opened, device, report, wait)
+    if not is_main():
+        return
     content = {"folder": str(planned[0].folder), "plan": plan, "result": result.model_dump(mode="json")}
     emit(as_json, content, lambda: shown.result(result, planned[0].folder, planned[0].sheet))
 
@@ -76,6 +79,8 @@ def _run_seeds(
         for one in planned:
             named = lambda stage, done, total, seed=one.seed: report(f"seed {seed}: {stage}", done, total)  # noqa: E731
             results[one.seed] = (one.folder, execute(one, dataset, device, named, wait))
+    if not is_main():
+        return
     content = {"plan": plan, **report_of(results)}
     emit(as_json, content, lambda: printed.seeds(content))
 

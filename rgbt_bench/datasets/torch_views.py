@@ -128,13 +128,17 @@ def shuffled(count: int, seed: int, epoch: int) -> list[int]:
     return torch.randperm(count, generator=generator).tolist()
 
 
-def epoch_batches(count: int, batch_size: int, seed: int, epoch: int) -> Iterator[list[int]]:
-    """Yield the index batches of one epoch, in a seeded order.
+def epoch_batches(
+    count: int, batch_size: int, seed: int, epoch: int, rank: int = 0, world: int = 1
+) -> Iterator[list[int]]:
+    """Yield the index batches of one epoch, in a seeded order; of each batch, the share of process `rank` of `world`.
 
-    A last batch of one sample would break batch normalisation and is left out, unless it is the only one.
+    The shares of a batch are disjoint and together the batch, so `world` changes no batch. A last batch with fewer than
+    two samples a process would break batch normalisation and is left out, unless one process has no other.
     """
     order = shuffled(count, seed, epoch)
+    least = min(2, batch_size) if world == 1 else 2 * world
     for start in range(0, len(order), batch_size):
         batch = order[start : start + batch_size]
-        if len(batch) > 1 or start == 0:
-            yield batch
+        if len(batch) >= least or (world == 1 and start == 0):
+            yield batch[rank::world]

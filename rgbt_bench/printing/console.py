@@ -49,9 +49,17 @@ def progress() -> Iterator[Callable[[str, int, int], None]]:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
         )
-        with Progress(*columns, console=_err, transient=True) as bar:
-            task = bar.add_task("", total=None)
-            yield lambda stage, done, total: bar.update(task, description=clean(stage), completed=done, total=total)
+        bar = Progress(*columns, console=_err, transient=True)
+        task = bar.add_task("", total=None)
+
+        def show(stage: str, done: int, total: int) -> None:
+            bar.start()  # now, because a process that reports nothing must show nothing
+            bar.update(task, description=clean(stage), completed=done, total=total)
+
+        try:
+            yield show
+        finally:
+            bar.stop()
         return
     seen: set[str] = set()
 

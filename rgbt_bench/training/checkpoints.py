@@ -1,6 +1,5 @@
-"""Checkpoints: weights in safetensors, optimiser and schedule beside them, each written whole."""
+"""Checkpoints: weights in safetensors, optimiser and schedule beside them; `state.json` says which files belong."""
 
-import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,17 +9,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from rgbt_bench.errors import BadInputError, MissingError
-from rgbt_bench.files import read_json, write_json, write_with
+from rgbt_bench.errors import BadInputError, BenchError, MissingError
+from rgbt_bench.files import read_json, remove_leftovers, write_json, write_with
 
-MODEL_FILE = "model.safetensors"
-OPTIMIZER_FILE = "optimizer.pt"
 STATE_FILE = "state.json"
 
 
 @dataclass
 class LoopState:
-    """Where a training stands: finished epochs and steps, and what early stopping knows."""
+    """Where a training stands: finished epochs and steps, what early stopping knows, and how many processes train."""
 
     epoch: int = 0
     step: int = 0
@@ -28,6 +25,7 @@ class LoopState:
     best_loss: float | None = None
     finished: bool = False
     history: list[dict[str, Any]] = field(default_factory=list)
+    processes: int = 1
 
 
 def save_weights(path: Path, model: nn.Module) -> None:
@@ -54,35 +52,53 @@ def load_weights(path: Path, model: nn.Module) -> None:
         raise BadInputError(f"{path}: weights of another network: {first}") from None
 
 
+def model_file(folder: Path, epoch: int) -> Path:
+    """Return a checkpoint's file of the weights after an epoch; those of the last and of the best epoch are there."""
+    return folder / f"model-{epoch}.safetensors"
+
+
 def save_checkpoint(folder: Path, model: nn.Module, optimizers: dict[str, Any], state: LoopState) -> None:
-    """Write a checkpoint folder aside and swap it in, so that a killed process leaves the old or the new one."""
-    aside = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    save_weights(aside / MODEL_FILE, model)
-    write_with(aside / OPTIMIZER_FILE, lambda path: torch.save(optimizers, path))
-    write_json(aside / STATE_FILE, asdict(state))
-    replaced = folder.with_name(folder.name + ".replaced")
-    shutil.rmtree(replaced, ignore_errors=True)
-    if folder.exists():
-        folder.rename(replaced)
-    aside.rename(folder)
-    shutil.rmtree(replaced, ignore_errors=True)
+    """Write an epoch's files, then `state.json`, which makes them the checkpoint, then remove what it no longer needs.
+
+    A process killed anywhere leaves a whole checkpoint, and a full disk leaves the one before.
+    """
+    try:
+        save_weights(model_file(folder, state.epoch), model)
+        write_with(_optimizer_file(folder, state.epoch), lambda path: _save_optimizers(path, optimizers))
+        write_json(folder / STATE_FILE, asdict(state))
+    finally:
+        tidy_checkpoint(folder)
+
+
+def tidy_checkpoint(folder: Path) -> None:
+    """Remove what a killed or failed process left beside a checkpoint; nobody else may be writing there."""
+    try:
+        state = read_json(folder / STATE_FILE)
+        epochs = {state["epoch"], state["best_epoch"]}
+        kept = {*(model_file(folder, epoch) for epoch in epochs), _optimizer_file(folder, state["epoch"])}
+    except MissingError:
+        kept = set()
+    except (BenchError, KeyError, TypeError):
+        return  # a damaged one is kept as it is, and refused when it is loaded
+    for pattern in ("model-*.safetensors", "optimizer-*.pt"):
+        for path in folder.glob(pattern):
+            if path not in kept:
+                path.unlink(missing_ok=True)
+    remove_leftovers(folder)
 
 
 def load_checkpoint(folder: Path, model: nn.Module) -> tuple[LoopState, dict[str, Any]] | None:
     """Load a checkpoint into a model and return its state and optimiser states, or None where there is none."""
-    if not folder.exists() and folder.with_name(folder.name + ".replaced").exists():
-        folder.with_name(folder.name + ".replaced").rename(folder)
-    if not folder.exists():
+    if not (folder / STATE_FILE).exists():
         return None
     try:
-        load_weights(folder / MODEL_FILE, model)
-        optimizers = torch.load(folder / OPTIMIZER_FILE, map_location="cpu", weights_only=True)
-        state = read_json(folder / STATE_FILE)
-        if state.keys() != LoopState.__dataclass_fields__.keys():
+        content = {"processes": 1, **read_json(folder / STATE_FILE)}
+        if content.keys() != LoopState.__dataclass_fields__.keys():
             raise ValueError(f"{STATE_FILE} has other fields")
-        return LoopState(**state), optimizers
+        state = LoopState(**content)
+        load_weights(model_file(folder, state.epoch), model)
+        optimizers = torch.load(_optimizer_file(folder, state.epoch), map_location="cpu", weights_only=True)
+        return state, optimizers
     except Exception as error:  # torch's unpickler fails in any way on a damaged file
         raise unusable(folder, error) from None
 
@@ -91,3 +107,13 @@ def unusable(folder: Path, error: Exception) -> BadInputError:
     """Return the error for a checkpoint that cannot be resumed from."""
     reason = " ".join(str(error).split())[:200] or type(error).__name__
     return BadInputError(f"{folder}: this checkpoint cannot be resumed ({reason}); delete the folder to train again")
+
+
+def _optimizer_file(folder: Path, epoch: int) -> Path:
+    return folder / f"optimizer-{epoch}.pt"
+
+
+def _save_optimizers(path: Path, optimizers: dict[str, Any]) -> None:
+    # through a stream of Python's, whose error says that the disk is full; torch's own does not
+    with path.open("wb") as stream:
+        torch.save(optimizers, stream)

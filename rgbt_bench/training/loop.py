@@ -3,8 +3,7 @@
 import json
 import math
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,22 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from rgbt_bench.errors import BenchError
-from rgbt_bench.files import write_bytes, write_text, write_with
+from rgbt_bench.errors import BenchError, UsageError
+from rgbt_bench.files import copy_file, write_text, write_with
 from rgbt_bench.recipes import ScheduleConfig
-from rgbt_bench.training.checkpoints import LoopState, load_checkpoint, save_checkpoint, save_weights, unusable
+from rgbt_bench.training.checkpoints import (
+    LoopState,
+    load_checkpoint,
+    model_file,
+    save_checkpoint,
+    tidy_checkpoint,
+    unusable,
+)
 from rgbt_bench.training.curves import draw_curves
+from rgbt_bench.training.processes import Processes, processes
 from rgbt_bench.training.task import Losses, Task
 
 CHECKPOINT_FOLDER = "checkpoint"
-BEST_FILE = "best.safetensors"
 LOSS_FILE = "losses.jsonl"
 CURVE_FILE = "losses.png"
 DRAWN_EVERY_S = 30.0  # a picture takes longer than an epoch of a small set
@@ -44,38 +50,57 @@ def fit(
 
     Every epoch starts from its own seed, so a training that was killed and resumed gives the same bits as one that was
     not. The lowest validation loss decides early stopping and, where the schedule says so, which weights are kept.
+    Several processes train on shares of each batch; the main one alone writes, and the whole state is its.
 
     Raises:
         DivergedError: a loss is not finite; the last checkpoint is kept.
+        UsageError: the checkpoint is another number of processes'.
     """
-    restored = load_checkpoint(folder / CHECKPOINT_FOLDER, task.model)
-    task.prepare(accelerator)
-    state = LoopState()
-    if restored is not None:
-        state, optimizers = restored
-        try:
-            _load_optimizers(task, optimizers)
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise unusable(folder / CHECKPOINT_FOLDER, error) from None
+    team = processes()
+    checkpoint = folder / CHECKPOINT_FOLDER
+    if team.is_main:
+        tidy_checkpoint(checkpoint)
+    team.wait()
+    state = _restore(task, checkpoint, accelerator, team)
     drawn = -DRAWN_EVERY_S
     while not state.finished:
-        _seed(seed, state.epoch)
+        torch.manual_seed((seed * 1_000_003 + state.epoch) ^ (team.rank << 54))
         began = time.monotonic()
-        train = _train_epoch(task, schedule, state, accelerator, progress)
-        val = _validate(task)
+        train = _train_epoch(task, schedule, state, accelerator, team, progress)
+        val = _validate(task, team)
         _close_epoch(state, schedule, train, val, time.monotonic() - began)
-        model = accelerator.unwrap_model(task.model)
-        if state.best_epoch == state.epoch:
-            save_weights(folder / BEST_FILE, model)
-        save_checkpoint(folder / CHECKPOINT_FOLDER, model, _optimizer_states(task), state)
-        write_text(folder / LOSS_FILE, "".join(json.dumps(row) + "\n" for row in state.history))
-        if state.finished or time.monotonic() - drawn > DRAWN_EVERY_S:
-            write_with(folder / CURVE_FILE, lambda path: draw_curves(state.history, path))
-            drawn = time.monotonic()
+        state.finished = bool(team.as_main(state.finished))
+        if team.is_main:
+            save_checkpoint(checkpoint, task.model, _optimizer_states(task), state)
+            if time.monotonic() - drawn > DRAWN_EVERY_S:
+                _write_log(folder, state)
+                drawn = time.monotonic()
         progress("training", *_done(state, schedule))
-    source = BEST_FILE if schedule.keep == "best" else f"{CHECKPOINT_FOLDER}/model.safetensors"
-    write_bytes(folder / "weights.safetensors", (folder / source).read_bytes())
+    if team.is_main:
+        _write_log(folder, state)
+        source = model_file(checkpoint, state.best_epoch if schedule.keep == "best" else state.epoch)
+        copy_file(source, folder / "weights.safetensors")
+    team.wait()
     accelerator.free_memory()
+    return state
+
+
+def _restore(task: Task, checkpoint: Path, accelerator: Accelerator, team: Processes) -> LoopState:
+    """Prepare a task, from its checkpoint where there is one."""
+    restored = load_checkpoint(checkpoint, task.model)
+    if restored is not None and restored[0].processes != team.world:
+        raise UsageError(
+            f"{checkpoint}: begun with {restored[0].processes} and not to be resumed with {team.world} processes: batch"
+            " normalisation and loss are taken in each; start as many, or delete the folder to train again"
+        )
+    task.prepare(accelerator)
+    if restored is None:
+        return LoopState(processes=team.world)
+    state, optimizers = restored
+    try:
+        _load_optimizers(task, optimizers)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise unusable(checkpoint, error) from None
     return state
 
 
@@ -84,20 +109,19 @@ def _train_epoch(
     schedule: ScheduleConfig,
     state: LoopState,
     accelerator: Accelerator,
+    team: Processes,
     progress: Callable[[str, int, int], None],
 ) -> dict[str, float]:
     task.set_train_mode()
-    sums: defaultdict[str, float] = defaultdict(float)
-    count = 0
+    found = []
     for window in _windows(task.batches(state.epoch), schedule.accumulate):
         if schedule.max_steps is not None and state.step >= schedule.max_steps:
             break
         state.step += 1
-        for losses in task.train_window(window, accelerator):
-            _add(sums, losses, f"epoch {state.epoch + 1}, step {state.step}")
-            count += 1
+        for batch, losses in zip(window, task.train_window(window, accelerator), strict=True):
+            found.append((len(batch), _numbers(losses, f"epoch {state.epoch + 1}, step {state.step}")))
         progress(f"epoch {state.epoch + 1}, step {state.step}", *_done(state, schedule))
-    return {name: value / max(count, 1) for name, value in sums.items()}
+    return _mean(found, team)
 
 
 def _windows(batches: Iterable[Any], size: int) -> Iterator[list[Any]]:
@@ -108,24 +132,41 @@ def _windows(batches: Iterable[Any], size: int) -> Iterator[list[Any]]:
 
 
 @torch.no_grad()
-def _validate(task: Task) -> dict[str, float]:
+def _validate(task: Task, team: Processes) -> dict[str, float]:
+    team.copy_from_main(task.model.buffers())  # each process has seen other samples, and the main one's are kept
     task.model.eval()
-    sums: defaultdict[str, float] = defaultdict(float)
-    count = 0
-    for batch in task.validation_batches():
-        _add(sums, task.losses(batch), "validation")
-        count += 1
-    return {name: value / count for name, value in sums.items()} if count else {}
+    return _mean(
+        [(len(batch), _numbers(task.losses(batch), "validation")) for batch in task.validation_batches()], team
+    )
 
 
-def _add(sums: defaultdict[str, float], losses: Losses, where: str) -> None:
-    for name, value in losses.items():
-        number = float(value.detach())
-        if not math.isfinite(number):
+def _numbers(losses: Losses, where: str) -> dict[str, float]:
+    # one transfer from the device for all of them
+    values = torch.stack([value.detach().double() for value in losses.values()]).tolist()
+    for name, value in zip(losses, values, strict=True):
+        if not math.isfinite(value):
             raise DivergedError(
-                f"{where}: the loss {name!r} is {number}; lower optimizer.learning_rate or set clip_norm"
+                f"{where}: the loss {name!r} is {value}; lower optimizer.learning_rate or set clip_norm"
             )
-        sums[name] += number
+    return dict(zip(losses, values, strict=True))
+
+
+def _mean(found: Sequence[tuple[int, dict[str, float]]], team: Processes) -> dict[str, float]:
+    """Return the mean of each loss over the samples of every process's batches, in the main process.
+
+    Sums are exactly rounded, so that neither the order nor the number of processes changes a bit.
+    """
+    names = list(found[0][1]) if found else []
+    width = team.as_main(len(names))
+    if width == 0:
+        return {}
+    counts = team.gather(torch.tensor([count for count, _ in found], dtype=torch.int64)).tolist()
+    values = torch.tensor([list(losses.values()) for _, losses in found], dtype=torch.float64)
+    columns = team.gather(values.reshape(len(found), width)).T.tolist()
+    return {
+        name: math.fsum(count * value for count, value in zip(counts, column, strict=True)) / sum(counts)
+        for name, column in zip(names, columns, strict=False)
+    }
 
 
 def _close_epoch(
@@ -146,8 +187,9 @@ def _done(state: LoopState, schedule: ScheduleConfig) -> tuple[int, int]:
     return (state.step, schedule.max_steps) if schedule.max_steps is not None else (state.epoch, schedule.epochs)
 
 
-def _seed(seed: int, epoch: int) -> None:
-    torch.manual_seed(seed * 1_000_003 + epoch)
+def _write_log(folder: Path, state: LoopState) -> None:
+    write_text(folder / LOSS_FILE, "".join(json.dumps(row) + "\n" for row in state.history))
+    write_with(folder / CURVE_FILE, lambda path: draw_curves(state.history, path))
 
 
 def _optimizer_states(task: Task) -> dict[str, object]:

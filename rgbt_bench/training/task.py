@@ -2,10 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedDataParallelKwargs
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
@@ -17,21 +18,28 @@ Losses = dict[str, torch.Tensor]
 class Task(ABC):
     """One training: a model that is saved, its optimisers, and the losses of a batch.
 
-    A task with one optimiser defines `losses` only; one with several (a GAN) overrides `train_window` as well.
+    A task with one optimiser defines `losses` only; one with several (a GAN) overrides `train_window` as well. Where
+    several processes train together, each has a task of its own whose batches are its share; a batch's `len` is its
+    number of samples.
     """
 
     model: nn.Module
+    parallel: nn.Module | None = None
+    has_unused_parameters: bool = True  # trainable ones that a step's losses may not reach
     optimizers: dict[str, torch.optim.Optimizer]
     schedulers: dict[str, LRScheduler]
     clip_norm: float | None = None
 
     @abstractmethod
     def batches(self, epoch: int) -> Iterable[Any]:
-        """Return the training batches of an epoch; the same epoch gives the same batches."""
+        """Return this process's share of an epoch's training batches, as many as every other's.
+
+        The same epoch gives the same batches.
+        """
 
     @abstractmethod
     def validation_batches(self) -> Iterable[Any]:
-        """Return the validation batches, always the same."""
+        """Return this process's share of the validation batches, always the same."""
 
     @abstractmethod
     def losses(self, batch: Any) -> Losses:
@@ -41,17 +49,26 @@ class Task(ABC):
     def set_train_mode(self) -> None:
         """Put every module in the mode its recipe wants for training steps."""
 
+    @property
+    def network(self) -> nn.Module:
+        """The model as `losses` has to call it: for a training step, so that its gradients are every process's mean."""
+        return self.parallel if self.parallel is not None and torch.is_grad_enabled() else self.model
+
     def prepare(self, accelerator: Accelerator) -> None:
         """Move the networks and optimisers to the accelerator's device."""
-        self.model = accelerator.prepare_model(self.model)
+        accelerator.ddp_handler = DistributedDataParallelKwargs(find_unused_parameters=self.has_unused_parameters)
+        self.parallel = accelerator.prepare_model(self.model)
+        self.model = accelerator.unwrap_model(self.parallel)
         self.optimizers = {name: accelerator.prepare_optimizer(one) for name, one in self.optimizers.items()}
 
     def train_window(self, window: Sequence[Any], accelerator: Accelerator) -> list[Losses]:
         """Take one optimiser step on the mean gradient of a window's batches, and return the losses of each."""
         found = []
-        for batch in window:
-            losses = self.losses(batch)
-            accelerator.backward(losses["total"] / len(window))
+        for place, batch in enumerate(window, 1):
+            # gradients are exchanged once a step, with the last batch's
+            with nullcontext() if place == len(window) else accelerator.no_sync(self.parallel):
+                losses = self.losses(batch)
+                accelerator.backward(losses["total"] / len(window))
             found.append(losses)
         if self.clip_norm is not None:
             accelerator.clip_grad_norm_(self.model.parameters(), self.clip_norm)
