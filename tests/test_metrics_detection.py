@@ -280,8 +280,8 @@ def test_the_protocol_states_what_is_computed():
     assert json.loads(canonical_json(PROTOCOL)) == PROTOCOL
     assert (PROTOCOL["name"], PROTOCOL["version"]) == ("coco", 1)
     for default in (Params("bbox"), Reference("bbox")):
-        assert list(default.iouThrs) == detection._IOU_THRESHOLDS.tolist()
-        assert list(default.recThrs) == detection._RECALL_POINTS.tolist()
+        assert list(default.iouThrs) == detection.IOU_THRESHOLDS.tolist()
+        assert list(default.recThrs) == detection.RECALL_POINTS.tolist()
         assert default.maxDets == PROTOCOL["max_detections"]
         assert default.areaRngLbl == list(PROTOCOL["areas"])
         assert np.array_equal(default.areaRng, list(PROTOCOL["areas"].values()))

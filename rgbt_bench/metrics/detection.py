@@ -38,10 +38,10 @@ PROTOCOL: Final[dict[str, Any]] = {
     "nothing_to_average": None,
 }
 
-_AREAS: Final = tuple(PROTOCOL["areas"])
-_MAX_DETECTIONS: Final = tuple(PROTOCOL["max_detections"])
-_IOU_THRESHOLDS: Final = np.linspace(*PROTOCOL["iou_thresholds"].values())
-_RECALL_POINTS: Final = np.linspace(*PROTOCOL["recall_points"].values())
+AREAS: Final = tuple(PROTOCOL["areas"])
+MAX_DETECTIONS: Final = tuple(PROTOCOL["max_detections"])
+IOU_THRESHOLDS: Final = np.linspace(*PROTOCOL["iou_thresholds"].values())
+RECALL_POINTS: Final = np.linspace(*PROTOCOL["recall_points"].values())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,8 +75,8 @@ class GroundTruth:
         columns = (self.sample_index, self.category, self.area, self.iscrowd, self.ignore)
         if any(column.shape != (len(self.bbox),) for column in columns) or self.bbox.shape[1:] != (4,):
             raise ValueError("the columns of a ground truth must have one length, and bbox four numbers a row")
-        _require_range("sample_index", self.sample_index, self.n_samples)
-        _require_range("category", self.category, self.n_classes)
+        require_range("sample_index", self.sample_index, self.n_samples)
+        require_range("category", self.category, self.n_classes)
 
     def __len__(self) -> int:
         return len(self.bbox)
@@ -175,14 +175,14 @@ def coco_figures(truth: GroundTruth, detections: Detections, evaluator: Evaluato
 
     Source: T.-Y. Lin et al., Microsoft COCO, ECCV 2014; pycocotools 2.0.11 `COCOeval`, iouType `bbox`.
     """
-    _require_range("sample_index", detections.sample_index, truth.n_samples)
-    _require_range("category", detections.category, truth.n_classes)
+    require_range("sample_index", detections.sample_index, truth.n_samples)
+    require_range("category", detections.category, truth.n_classes)
     if evaluator not in ("hotcoco", "pycocotools"):
         raise ValueError(f"evaluator {evaluator!r}: hotcoco or pycocotools expected")
-    counted = _counted(truth)
+    counted = counted_labels(truth)
     if not len(detections) or not len(truth):
         return _summarise(_tables_of_nothing(counted), counted)
-    truth, detections = _canonical(truth, detections)
+    truth, detections = canonical(truth, detections)
     run = _run_hotcoco if evaluator == "hotcoco" else _run_pycocotools
     return _summarise(run(truth, detections), counted)
 
@@ -197,7 +197,7 @@ def subset(
     """
     if sample_mask.shape != (truth.n_samples,) or sample_mask.dtype != np.bool_:
         raise ValueError(f"sample_mask: bool[{truth.n_samples}] expected")
-    _require_range("sample_index", detections.sample_index, truth.n_samples)
+    require_range("sample_index", detections.sample_index, truth.n_samples)
     place = np.cumsum(sample_mask, dtype=np.int64) - 1
     labels = truth.take(sample_mask[truth.sample_index])
     found = detections.take(sample_mask[detections.sample_index])
@@ -207,12 +207,13 @@ def subset(
     )
 
 
-def _require_range(name: str, values: NDArray[np.int64], stop: int) -> None:
+def require_range(name: str, values: NDArray[np.int64], stop: int) -> None:
+    """Raise a ValueError unless all indices lie in 0..stop-1."""
     if len(values) and not (values.min() >= 0 and values.max() < stop):
         raise ValueError(f"{name} must lie in 0..{stop - 1}, found {values.min()}..{values.max()}")
 
 
-def _canonical(truth: GroundTruth, detections: Detections) -> tuple[GroundTruth, Detections]:
+def canonical(truth: GroundTruth, detections: Detections) -> tuple[GroundTruth, Detections]:
     """Sort both sides: equal scores and equal IoUs are decided by position, and position must not come from a file."""
     x, y, width, height = truth.bbox.T
     keys = (truth.ignore, truth.iscrowd, truth.area, height, width, y, x, truth.category, truth.sample_index)
@@ -220,9 +221,9 @@ def _canonical(truth: GroundTruth, detections: Detections) -> tuple[GroundTruth,
     return replace(labels, iscrowd=labels.iscrowd | labels.ignore), detections.take(canonical_order(detections))
 
 
-def _counted(truth: GroundTruth) -> NDArray[np.int64]:
+def counted_labels(truth: GroundTruth) -> NDArray[np.int64]:
     """Return how many labels the recall of each class and area range is over, as int64[class, area]."""
-    counted = np.zeros((truth.n_classes, len(_AREAS)), dtype=np.int64)
+    counted = np.zeros((truth.n_classes, len(AREAS)), dtype=np.int64)
     for column, (low, high) in enumerate(PROTOCOL["areas"].values()):
         used = ~(truth.iscrowd | truth.ignore) & (truth.area >= low) & (truth.area <= high)
         counted[:, column] = np.bincount(truth.category[used], minlength=truth.n_classes)
@@ -232,9 +233,9 @@ def _counted(truth: GroundTruth) -> NDArray[np.int64]:
 def _tables_of_nothing(counted: NDArray[np.int64]) -> _Tables:
     """Return the tables without any match: 0 where there is ground truth, -1 elsewhere."""
     value = np.where(counted > 0, 0.0, -1.0)[:, :, np.newaxis]
-    shape = (*counted.shape, len(_MAX_DETECTIONS))
-    precision = np.broadcast_to(value, (len(_IOU_THRESHOLDS), len(_RECALL_POINTS), *shape))
-    return _Tables(precision, np.broadcast_to(value, (len(_IOU_THRESHOLDS), *shape)))
+    shape = (*counted.shape, len(MAX_DETECTIONS))
+    precision = np.broadcast_to(value, (len(IOU_THRESHOLDS), len(RECALL_POINTS), *shape))
+    return _Tables(precision, np.broadcast_to(value, (len(IOU_THRESHOLDS), *shape)))
 
 
 def _run_hotcoco(truth: GroundTruth, detections: Detections) -> _Tables:
@@ -299,11 +300,11 @@ def _detection_rows(detections: Detections) -> list[dict[str, Any]]:
 def _evaluate(evaluation: Any) -> _Tables:
     """Run an evaluator of either library with the protocol's parameters stated, not its defaults."""
     parameters = evaluation.params
-    parameters.iouThrs = _IOU_THRESHOLDS
-    parameters.recThrs = _RECALL_POINTS
-    parameters.maxDets = list(_MAX_DETECTIONS)
+    parameters.iouThrs = IOU_THRESHOLDS
+    parameters.recThrs = RECALL_POINTS
+    parameters.maxDets = list(MAX_DETECTIONS)
     parameters.areaRng = [list(bounds) for bounds in PROTOCOL["areas"].values()]
-    parameters.areaRngLbl = list(_AREAS)
+    parameters.areaRngLbl = list(AREAS)
     evaluation.evaluate()
     evaluation.accumulate()
     return _Tables(evaluation.eval["precision"], evaluation.eval["recall"])
@@ -311,8 +312,8 @@ def _evaluate(evaluation: Any) -> _Tables:
 
 def _summarise(tables: _Tables, counted: NDArray[np.int64]) -> CocoFigures:
     """Average the tables as COCO's `summarize` does; its slices and their order decide the last bit."""
-    areas = {name: place for place, name in enumerate(_AREAS)}
-    iou50, iou75 = np.searchsorted(_IOU_THRESHOLDS, [0.5, 0.75])
+    areas = {name: place for place, name in enumerate(AREAS)}
+    iou50, iou75 = np.searchsorted(IOU_THRESHOLDS, [0.5, 0.75])
     precision, recall = tables.precision[..., -1], tables.recall[..., -1]
     overall, overall_recall = precision[:, :, :, areas["all"]], recall[:, :, areas["all"]]
     return CocoFigures(
