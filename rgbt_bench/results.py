@@ -14,18 +14,49 @@ from rgbt_bench.devices import cpu_name
 from rgbt_bench.errors import BadInputError
 from rgbt_bench.files import read_json, write_json
 
-RESULT_SCHEMA = 1
+RESULT_SCHEMA = 2
 RESULT_FILE = "result.json"
 _LIBRARIES = (
-    "numpy", "pillow", "pyarrow", "hotcoco", "pycocotools", "torch", "torchvision", "timm", "effdet", "accelerate",
+    "numpy", "numba", "pillow", "pyarrow", "hotcoco", "pycocotools", "torch", "torchvision", "timm", "effdet",
+    "accelerate",
 )  # fmt: skip
 
 Figure = float | None
+Interval = tuple[float, float] | None
 Standing = Literal["official", "pending", "unofficial"]
 
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Resampling(_Record):
+    """What was drawn for intervals: `blocks` of `unit`, `resamples` times; `reason` says why there are none.
+
+    `undefined` counts the resamples in which a figure is not defined, because a class with labels has none there; the
+    figure's interval is over the others. `block_size` is None where the blocks are scenes.
+    """
+
+    resamples: int
+    seed: int
+    unit: str
+    blocks: int
+    block_size: int | None
+    level: float
+    undefined: dict[str, int] = Field(default_factory=dict)
+    reason: str | None = None
+
+
+class Intervals(_Record):
+    """Percentile intervals [low, high] of the figures beside them, None where there is none.
+
+    `resampling` says how, for `all` samples and for each subset.
+    """
+
+    figures: dict[str, Interval]
+    per_class: dict[str, dict[str, Interval]]
+    subsets: dict[str, dict[str, Interval]]
+    resampling: dict[str, Resampling]
 
 
 class DetectionMetrics(_Record):
@@ -38,6 +69,7 @@ class DetectionMetrics(_Record):
     per_class: dict[str, dict[str, int | Figure]]
     subsets: dict[str, dict[str, Figure]] = Field(default_factory=dict)
     subset_samples: dict[str, int] = Field(default_factory=dict)
+    intervals: Intervals
 
 
 class DataProvenance(_Record):
@@ -107,8 +139,16 @@ def read_result(path: Path) -> Result:
         MissingError: there is no such file.
         BadInputError: not a result of this schema.
     """
+    content = read_json(path)
+    # First, because another schema's result has other fields.
+    found = content.get("result_schema", RESULT_SCHEMA) if isinstance(content, dict) else RESULT_SCHEMA
+    if found != RESULT_SCHEMA:
+        raise BadInputError(
+            f"{path}: a result of schema {found}, this rgbt-bench reads {RESULT_SCHEMA}; the same `run` or `evaluate`"
+            " again scores it anew"
+        )
     try:
-        return Result.model_validate(read_json(path))
+        return Result.model_validate(content)
     except ValidationError as error:
         raise BadInputError(f"{path}: not a result of schema {RESULT_SCHEMA}: {error}") from None
 

@@ -1,7 +1,8 @@
 """Scoring a predictions file: validated whole, scored by the track's protocol, and written down with its provenance."""
 
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,22 @@ from rgbt_bench.datasets.store import Part
 from rgbt_bench.errors import BadInputError
 from rgbt_bench.files import sha256_file
 from rgbt_bench.leaderboard.tracks import PROTOCOLS, official_data, protocol_digest, standing
-from rgbt_bench.metrics.detection import CocoFigures, Evaluator, coco_figures, ground_truth, subset
+from rgbt_bench.metrics.detection import CocoFigures, Evaluator, GroundTruth, coco_figures, ground_truth, subset
+from rgbt_bench.metrics.resampling import PER_CLASS, SUMMARY, columns, encode, resampled_figures
 from rgbt_bench.predictions import Detections, read_predictions
 from rgbt_bench.results import (
     DataProvenance,
     DetectionMetrics,
+    Interval,
+    Intervals,
     ModelProvenance,
+    Resampling,
     Result,
     hardware,
     library_versions,
     now,
 )
+from rgbt_bench.statistics import LEVEL, RESAMPLES, SEED, blocks, draw_weights, interval
 
 _SUBSETS = ("day", "night")
 
@@ -91,18 +97,67 @@ def require_boxes(part: Part) -> None:
 
 
 def detection_metrics(part: Part, detections: Detections, evaluator: Evaluator = "hotcoco") -> DetectionMetrics:
-    """Return the COCO figures of a part: over all samples, per class, and over the day and the night samples."""
+    """Return the COCO figures of a part with their intervals: over all samples, per class, and by day and night."""
     classes = part.dataset.info.classes
     truth = ground_truth((labels.objects for labels in part.labels), len(classes))
+    scenes = [labels.scene for labels in part.labels]
     whole = coco_figures(truth, detections, evaluator)
-    subsets, counts = {}, {}
+    figures, per_class_intervals, resampling = _resample(truth, detections, scenes, classes)
+    subsets, counts, subset_intervals, resamplings = {}, {}, {}, {"all": resampling}
     for name in _SUBSETS:
         chosen = np.array([labels.illumination == name for labels in part.labels], dtype=np.bool_)
         if chosen.any():
-            subsets[name] = _figures(coco_figures(*subset(truth, detections, chosen), evaluator))
+            these = subset(truth, detections, chosen)
+            subsets[name] = _figures(coco_figures(*these, evaluator))
             counts[name] = int(chosen.sum())
-    per_class = {name: asdict(figures) for name, figures in zip(classes, whole.per_class, strict=True)}
-    return DetectionMetrics(figures=_figures(whole), per_class=per_class, subsets=subsets, subset_samples=counts)
+            scenes_here = [scenes[place] for place in np.flatnonzero(chosen)]
+            subset_intervals[name], _, resamplings[name] = _resample(*these, scenes_here, classes)
+    return DetectionMetrics(
+        figures=_figures(whole),
+        per_class={name: asdict(one) for name, one in zip(classes, whole.per_class, strict=True)},
+        subsets=subsets,
+        subset_samples=counts,
+        intervals=Intervals(
+            figures=figures, per_class=per_class_intervals, subsets=subset_intervals, resampling=resamplings
+        ),
+    )
+
+
+def usable_cores() -> int:
+    """Return how many processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _resample(
+    truth: GroundTruth, detections: Detections, scenes: Sequence[str], classes: Sequence[str]
+) -> tuple[dict[str, Interval], dict[str, dict[str, Interval]], Resampling]:
+    """Return the intervals of the figures over all classes and of each class, and what was drawn for them."""
+    overall: dict[str, Interval] = dict.fromkeys(SUMMARY)
+    per_class: dict[str, dict[str, Interval]] = {name: dict.fromkeys(PER_CLASS) for name in classes}
+    undefined: dict[str, int] = {}
+    cut = blocks(scenes)
+    if cut.too_few is None:
+        resampled = resampled_figures(encode(truth, detections), draw_weights(cut), usable_cores())
+        for (category, name), values in zip(columns(len(classes)), resampled.T, strict=True):
+            kept = overall if category is None else per_class[classes[category]]
+            kept[name] = interval(values)
+            missing = int(np.isnan(values).sum())
+            if 0 < missing < len(values):
+                undefined[name if category is None else f"{classes[category]} {name}"] = missing
+    return (
+        overall,
+        per_class,
+        Resampling(
+            resamples=RESAMPLES,
+            seed=SEED,
+            unit=cut.unit,
+            blocks=cut.count,
+            block_size=cut.size,
+            level=LEVEL,
+            undefined=undefined,
+            reason=cut.too_few,
+        ),
+    )
 
 
 def _figures(figures: CocoFigures) -> dict[str, float | None]:

@@ -62,7 +62,7 @@ def test_a_result_is_written_whole_and_read_back_equal(part, tmp_path):
     content = json.loads((tmp_path / "result.json").read_text())
     content["metrics"]["figures"]["AP"] = "high"
     write_json(tmp_path / "result.json", content)
-    with pytest.raises(BadInputError, match="not a result of schema 1"):
+    with pytest.raises(BadInputError, match="not a result of schema 2"):
         read_result(tmp_path / "result.json")
     with pytest.raises(MissingError, match="no such file"):
         read_result(tmp_path / "nothing.json")

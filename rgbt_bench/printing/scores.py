@@ -7,32 +7,60 @@ from .console import count, figure, figure_table, line
 
 if TYPE_CHECKING:
     from rgbt_bench.latency import LatencyReport
-    from rgbt_bench.results import Result
+    from rgbt_bench.results import Interval, Resampling, Result
 
 
 def result(found: "Result", where: Path | None, sheet: Path | None = None) -> None:
     """Print a result's figures, their standing, and where it and its contact sheet lie."""
-    subsets = found.metrics.subsets
+    metrics, intervals = found.metrics, found.metrics.intervals
     figure_table(
-        ["", "all", *subsets],
+        ["", "all", *metrics.subsets],
         [
-            [name, figure(value), *(figure(figures[name]) for figures in subsets.values())]
-            for name, value in found.metrics.figures.items()
+            [
+                name,
+                _with_interval(value, intervals.figures[name]),
+                *(
+                    _with_interval(one[name], intervals.subsets[subset][name])
+                    for subset, one in metrics.subsets.items()
+                ),
+            ]
+            for name, value in metrics.figures.items()
         ],
     )
     scores = ("AP", "AP50", "AP75", "AR100")
     figure_table(
         ["class", *scores, "boxes"],
         [
-            [name, *(figure(figures[score]) for score in scores), count(figures["ground_truths"])]
-            for name, figures in found.metrics.per_class.items()
+            [
+                name,
+                *(_with_interval(figures[score], intervals.per_class[name][score]) for score in scores),
+                count(figures["ground_truths"]),
+            ]
+            for name, figures in metrics.per_class.items()
         ],
     )
+    _resampling(intervals.resampling)
     line(f"track {found.track}, {found.standing}: {found.standing_reason}")
     if where is not None:
         line(f"written to {where}")
     if sheet is not None:
         line(f"contact sheet with predictions: {sheet}")
+
+
+def _with_interval(value: float | None, interval: "Interval") -> str:
+    return figure(value) if interval is None else f"{figure(value)} [{figure(interval[0])}, {figure(interval[1])}]"
+
+
+def _resampling(resampling: dict[str, "Resampling"]) -> None:
+    """Print what the intervals are over, and why some are missing."""
+    for name, one in resampling.items():
+        if one.reason is not None:
+            line(f"{name}: no intervals: {one.reason}")
+            continue
+        line(f"{name}: {one.level:.0%} intervals from {one.resamples:,} resamples of {one.blocks} {one.unit}")
+        if one.undefined:
+            left_out = ", ".join(f"{figure_name} {times}" for figure_name, times in one.undefined.items())
+            line(f"{name}: resamples left out because a class has no labels in them: {left_out}")
 
 
 def latency(report: "LatencyReport", path: Path) -> None:
