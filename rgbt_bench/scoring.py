@@ -28,7 +28,7 @@ from rgbt_bench.results import (
     library_versions,
     now,
 )
-from rgbt_bench.statistics import LEVEL, RESAMPLES, SEED, blocks, draw_weights, interval
+from rgbt_bench.statistics import LEVEL, RESAMPLES, SEED, Blocks, blocks, draw_weights, interval
 
 _SUBSETS = ("day", "night")
 
@@ -128,6 +128,20 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def describe(cut: Blocks, resamples: int = RESAMPLES, undefined: Mapping[str, int] | None = None) -> Resampling:
+    """Return what is drawn of these blocks, and why nothing is where they are too few."""
+    return Resampling(
+        resamples=resamples,
+        seed=SEED,
+        unit=cut.unit,
+        blocks=cut.count,
+        block_size=cut.size,
+        level=LEVEL,
+        undefined=dict(undefined or {}),
+        reason=cut.too_few,
+    )
+
+
 def _resample(
     truth: GroundTruth, detections: Detections, scenes: Sequence[str], classes: Sequence[str]
 ) -> tuple[dict[str, Interval], dict[str, dict[str, Interval]], Resampling]:
@@ -144,20 +158,7 @@ def _resample(
             missing = int(np.isnan(values).sum())
             if 0 < missing < len(values):
                 undefined[name if category is None else f"{classes[category]} {name}"] = missing
-    return (
-        overall,
-        per_class,
-        Resampling(
-            resamples=RESAMPLES,
-            seed=SEED,
-            unit=cut.unit,
-            blocks=cut.count,
-            block_size=cut.size,
-            level=LEVEL,
-            undefined=undefined,
-            reason=cut.too_few,
-        ),
-    )
+    return overall, per_class, describe(cut, undefined=undefined)
 
 
 def _figures(figures: CocoFigures) -> dict[str, float | None]:

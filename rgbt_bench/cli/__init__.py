@@ -99,6 +99,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "run": runs.run,
     "sweep": runs.sweep,
     "evaluate": scores.evaluate,
+    "compare": scores.compare,
     "latency": scores.latency,
     "reproduce": scores.reproduce,
     "predict": tools.predict,

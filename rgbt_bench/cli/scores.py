@@ -39,6 +39,33 @@ def evaluate(
     emit(as_json, result.model_dump(mode="json"), lambda: shown.result(result, out))
 
 
+def compare(
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN RUN [RUN...]",
+            help="A run's folder, the start of its key, a recipe (all its finished seeds), or a predictions file.",
+        ),
+    ],
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", help="The set scored on; default: that of the runs.")
+    ] = None,
+    part: PartName = "test",
+    preset: Preset = "paper",
+    metric: Annotated[str, typer.Option(help="AP, AP50, AR100, ... or 'CLASS AP50'.")] = "AP",
+    all_pairs: Annotated[bool, typer.Option("--all-pairs", help="Every pair, not only the first with each.")] = False,
+    resamples: Annotated[int, typer.Option(min=100, max=100_000, help="How many resamples are drawn.")] = 1000,
+    as_json: Json = False,
+) -> None:
+    """Test whether runs differ: paired resamples of blocks (and seeds), intervals, Holm-corrected p-values."""
+    from rgbt_bench.comparing import compare as compare_runs
+    from rgbt_bench.recipes import require_preset
+
+    require_preset(preset)
+    content = compare_runs(runs, dataset, part, preset, metric, all_pairs, resamples)
+    emit(as_json, content, lambda: shown.comparison(content))
+
+
 def latency(
     name: Annotated[str, typer.Argument(help="A recipe; its teacher, if it has one, is timed in the same process.")],
     batch: Annotated[list[int] | None, typer.Option(min=1, help="Batch size; repeatable. Default: 1 and 32.")] = None,

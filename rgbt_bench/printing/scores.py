@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .console import count, figure, figure_table, line
+from .console import count, figure, figure_table, line, rows
 
 if TYPE_CHECKING:
     from rgbt_bench.latency import LatencyReport
@@ -61,6 +61,37 @@ def _resampling(resampling: dict[str, "Resampling"]) -> None:
         if one.undefined:
             left_out = ", ".join(f"{figure_name} {times}" for figure_name, times in one.undefined.items())
             line(f"{name}: resamples left out because a class has no labels in them: {left_out}")
+
+
+def comparison(content: dict[str, Any]) -> None:
+    """Print a comparison: one row a pair, then what was drawn and what the verdicts mean."""
+    metric, resampling = content["metric"], content["resampling"]
+    rows(
+        [
+            {
+                "run": pair["second"],
+                "against": pair["first"],
+                metric: f"{figure(pair['second_figure'])} / {figure(pair['first_figure'])}",
+                "difference": _with_interval(pair["difference"], pair["interval"]),
+                "p": _p(pair["p"]),
+                "p Holm": _p(pair["p_holm"]),
+                "seed pairs": len(pair["seeds"]),
+                "verdict": pair["verdict"],
+            }
+            for pair in content["pairs"]
+        ]
+    )
+    line(f"{content['dataset']}, part {content['part']}: {metric} of the run minus that of the one it is held against")
+    if resampling["reason"] is None:
+        drawn = f"{resampling['resamples']:,} resamples of {resampling['blocks']} {resampling['unit']}"
+        line(f"{resampling['level']:.0%} intervals from {drawn}, the same for all; {content['correction']}")
+    fewest = min(len(pair["seeds"]) for pair in content["pairs"])
+    if fewest < content["least_seed_pairs"]:
+        line(f"fewer than {content['least_seed_pairs']} pairs of seeds say nothing of the methods, only of these runs")
+
+
+def _p(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
 
 
 def latency(report: "LatencyReport", path: Path) -> None:
