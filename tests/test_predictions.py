@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
+from detection_cases import random_case
 from rgbt_bench import predictions
 from rgbt_bench.errors import BadInputError, MissingError
 from rgbt_bench.files import sha256_file
@@ -273,3 +275,17 @@ def test_importing_loads_neither_torch_nor_an_evaluator():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_canonical_order_is_by_every_key():
+    """Sorting by sample and score first, and by the rest where they tie, is sorting by all of it."""
+    tied = 0
+    for seed in range(200):
+        found = random_case(seed)[1]
+        order = canonical_order(found)
+        columns = (found.sample_index, -found.score, found.category, *found.bbox.T)
+        rows = [tuple(column[place] for column in columns) for place in order]
+        assert sorted(order.tolist()) == list(range(len(found)))
+        assert rows == sorted(rows), seed
+        tied += any(first[:2] == second[:2] for first, second in pairwise(rows))
+    assert tied > 50
