@@ -1,31 +1,26 @@
 """What every converter shares: the description of a source, its validation in one pass, and the conversion report."""
 
-import math
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import numpy as np
-from PIL import Image as Pillow
-
-from rgbt_bench.datasets.digests import SampleDigests, open_image, sample_digests, strip_jpeg_metadata
+from rgbt_bench.datasets.checks import Look, look_at
 from rgbt_bench.datasets.store import RECORD_FILE, DatasetRecord
 from rgbt_bench.datasets.writer import DatasetWriter, PlannedSample
 from rgbt_bench.errors import BadInputError, BenchError, UsageError, enumerate_faults
-from rgbt_bench.files import canonical_json
+from rgbt_bench.locking import locked
 from rgbt_bench.schema import Box, DatasetInfo, Image, Labels, Sample, SplitList
 from rgbt_bench.sources import NoSource, Source, open_source
+from rgbt_bench.workers import Workers, usable_cores, workers
 
 OnError = Literal["fail", "skip"]
 Progress = Callable[[str, int, int], None]
-MAX_PIXELS = 64_000_000
-DECODERS = 2
 FAULTS_SHOWN = 200
+ITEMS_PER_TASK = 16
+ITEMS_PER_WORKER = 350  # fewer are checked before another process has started
 
 
 @dataclass(frozen=True)
@@ -118,6 +113,16 @@ class Converter(ABC):
         thermal, mask = (read_image(source, name) if name else None for name in (item.thermal, item.mask))
         return Images(read_image(source, item.rgb), thermal, mask)
 
+    def sample(self, source: Source, item: Item) -> Sample:
+        """Return one sample with its encoded images.
+
+        Raises:
+            BadInputError: as `read`.
+        """
+        images = self.read(source, item)
+        labels = {name: getattr(item.labels, name) for name in Labels.__slots__}
+        return Sample(**labels, rgb=images.rgb, thermal=images.thermal, mask=images.mask)
+
     def instructions(self) -> str:
         """Return where to get the set and which layouts are read, as text."""
         trees = "\n\n".join(f"{name}:\n{tree.rstrip()}" for name, tree in self.layouts.items())
@@ -140,35 +145,46 @@ def convert(
     on_error: OnError = "fail",
     force: bool = False,
     progress: Progress = lambda stage, done, total: None,
+    workers: int | None = 1,
 ) -> Report:
     """Convert a source into a dataset folder at `out`, whole or not at all.
 
     The whole source is looked at before anything is decided, so one run shows every fault. A killed conversion goes on
-    where it stopped when it is started again.
+    where it stopped when it is started again. `workers` processes share the work, which are this one alone for 1; None
+    takes the usable cores, as far as the set is large enough to keep them busy. Their number does not change a byte.
 
     Raises:
         BadInputError: faults were found and `on_error` is "fail", or nothing is left to convert.
-        UsageError: `out` exists and `force` is off, or it is not a converted set.
+        UsageError: `out` exists and `force` is off, it is not a converted set, or another process is converting to it.
+        BenchError: a worker process was killed.
     """
     _require_replaceable(out, force)
     if converter.needs_path and root is None:
         raise UsageError(converter.instructions())
-    with NoSource() if root is None else open_source(root) as source:
-        return _convert(converter, source, out, on_error, progress)
+    place = out.resolve()  # so that `.` has a name
+    with locked(place.with_name(f".{place.name}.lock"), f"the set {place.name}"):
+        _require_replaceable(out, force)  # who had the lock before us may have written it
+        with NoSource() if root is None else open_source(root) as source:
+            return _convert(converter, source, out, on_error, progress, workers)
 
 
-def _convert(converter: Converter, source: Source, out: Path, on_error: OnError, progress: Progress) -> Report:
+def _convert(
+    converter: Converter, source: Source, out: Path, on_error: OnError, progress: Progress, count: int | None
+) -> Report:
     scan = converter.scan(source)
     _count_leaving_boxes(scan)
-    planned, digests, skipped = _look_at_all(converter, source, scan, progress)
-    if scan.faults and on_error == "fail":
-        title = f"{source.root}: {len(scan.faults)} fault(s); mend them, or leave those samples out"
-        raise BadInputError(enumerate_faults(f"{title} with --on-error skip:", scan.faults, FAULTS_SHOWN))
-    if not planned:
-        title = f"{source.root}: no sample is left to convert" + (":" if scan.faults else "")
-        raise BadInputError(enumerate_faults(title, scan.faults, FAULTS_SHOWN))
-    writer = DatasetWriter(out, converter.info, converter.parts, scan.layout, skipped)
-    record = writer.write(planned, digests, scan.named_splits, progress)
+    if count is None:
+        count = min(usable_cores(), len(scan.items) // ITEMS_PER_WORKER)
+    with workers(min(count, len(scan.items)), converter, source) as crew:
+        planned, skipped = _look_at_all(converter, crew, scan, progress)
+        if scan.faults and on_error == "fail":
+            title = f"{source.root}: {len(scan.faults)} fault(s); mend them, or leave those samples out"
+            raise BadInputError(enumerate_faults(f"{title} with --on-error skip:", scan.faults, FAULTS_SHOWN))
+        if not planned:
+            title = f"{source.root}: no sample is left to convert" + (":" if scan.faults else "")
+            raise BadInputError(enumerate_faults(title, scan.faults, FAULTS_SHOWN))
+        writer = DatasetWriter(out, converter.info, converter.parts, scan.layout, skipped)
+        record = writer.write(planned, scan.named_splits, crew, progress)
     report = _report(converter, scan, record, out, skipped)
     writer.finish(report.to_dict())
     return report
@@ -183,127 +199,57 @@ def _require_replaceable(out: Path, force: bool) -> None:
         raise UsageError(f"{out}: holds no converted set, so --force does not replace it; give --out another folder")
 
 
+@dataclass(frozen=True)
+class _LookTask:
+    """Samples to look at."""
+
+    items: Sequence[Item]
+
+    def run(self, converter: Converter, source: Source) -> list[Look]:
+        return [self._look(converter, source, item) for item in self.items]
+
+    def _look(self, converter: Converter, source: Source, item: Item) -> Look:
+        try:
+            return look_at(converter.sample(source, item), converter.info.classes)
+        except BenchError as error:
+            return Look(None, 0, (), (str(error),))
+
+
 def _look_at_all(
-    converter: Converter, source: Source, scan: Scan, progress: Progress
-) -> tuple[list[PlannedSample], dict[str, SampleDigests], int]:
+    converter: Converter, crew: Workers, scan: Scan, progress: Progress
+) -> tuple[list[PlannedSample], int]:
     """Read and check every sample; its faults are added to the scan and the sample is left out."""
+    items = scan.items
+    starts = range(0, len(items), ITEMS_PER_TASK)
+    found: dict[int, list[Look]] = {}
+    done = 0
+    for number, looks in crew.run(_LookTask(items[start : start + ITEMS_PER_TASK]) for start in starts):
+        found[number] = looks
+        done += len(looks)
+        progress("checking", done, len(items))
     planned: list[PlannedSample] = []
-    digests: dict[str, SampleDigests] = {}
     first: dict[str, str] = {}
     skipped = len(scan.faults)  # a fault of the scan cost its sample already
-    pool = ThreadPoolExecutor(DECODERS)
-    try:
-        looked = pool.map(lambda item: _look_at(converter, source, item), scan.items)
-        for done, (item, look) in enumerate(zip(scan.items, looked, strict=True), start=1):
-            progress("checking", done, len(scan.items))
-            sample_id, place = item.labels.sample_id, item.labels.source
-            if sample_id in first:
-                look.faults.append(f"{place}: sample id {sample_id!r} occurs twice, first as {first[sample_id]}")
-            first.setdefault(sample_id, place)
-            if item.part not in converter.parts:
-                look.faults.append(f"{place}: part {item.part!r} is not one of {', '.join(converter.parts)}")
-            scan.faults.extend(look.faults)
-            if look.digests is None or look.faults:
-                skipped += 1
-                continue
-            digests[sample_id] = look.digests
-            planned.append(_planned(converter, source, item, look.weight))
-    finally:
-        pool.shutdown(cancel_futures=True)  # an interrupted conversion does not look at all the others first
-    return planned, digests, skipped
+    for item, look in zip(items, (look for number in sorted(found) for look in found[number]), strict=True):
+        faults = [*look.faults, *_place_faults(converter, item, first)]
+        scan.faults.extend(faults)
+        if look.digests is None or faults:
+            skipped += 1
+        else:
+            planned.append(PlannedSample(item, look.digests, look.weight, look.contents))
+    return planned, skipped
 
 
-@dataclass(frozen=True)
-class _Look:
-    """What reading a sample showed: its digests (None where it is faulty), its images' bytes, and its faults."""
-
-    digests: SampleDigests | None
-    weight: int
-    faults: list[str]
-
-
-def _look_at(converter: Converter, source: Source, item: Item) -> _Look:
-    classes = converter.info.classes
-    try:
-        sample = _to_sample(converter, source, item)
-        faults = [*_image_faults(sample), *_label_faults(sample, classes)]
-        weight = sum(len(image.data) for image in (sample.rgb, sample.thermal, sample.mask) if image)
-        return _Look(None if faults else sample_digests(sample, classes), weight, faults)
-    except BenchError as error:
-        return _Look(None, 0, [str(error)])
-
-
-def _planned(converter: Converter, source: Source, item: Item, weight: int) -> PlannedSample:
-    labels = item.labels
-    stamps = [(name, source.stamp(name)) for name in item.files]
-    stamp = canonical_json([stamps, labels.illumination, labels.scene, labels.source])
-    return PlannedSample(item.part, labels.sample_id, partial(_to_sample, converter, source, item), weight, stamp)
-
-
-def _to_sample(converter: Converter, source: Source, item: Item) -> Sample:
-    images = converter.read(source, item)
-    labels = {name: getattr(item.labels, name) for name in Labels.__slots__}
-    return Sample(**labels, rgb=images.rgb, thermal=images.thermal, mask=images.mask)
-
-
-def _image_faults(sample: Sample) -> Iterator[str]:
-    for kind, image in (("rgb", sample.rgb), ("thermal", sample.thermal), ("mask", sample.mask)):
-        if image is None:
-            continue
-        where = f"{sample.sample_id} ({kind}, {image.name})"
-        try:
-            with open_image(image.data) as opened:
-                if opened.width * opened.height > MAX_PIXELS:
-                    yield f"{where}: {opened.width}x{opened.height} is above {MAX_PIXELS} pixels"
-                    continue
-                opened.load()
-                if opened.format in ("JPEG", "MPO"):
-                    strip_jpeg_metadata(image.data)  # a decoder mends what has no digest
-                if (opened.width, opened.height) != (sample.width, sample.height):
-                    size = f"{sample.width}x{sample.height}"
-                    yield f"{where}: {opened.width}x{opened.height}, but the labels and the pair say {size}"
-                if fault := _channel_fault(kind, opened):
-                    yield f"{where}: {fault}"
-        except Exception as error:  # a damaged file makes a decoder raise almost anything
-            yield f"{where}: cannot be decoded: {error}"
-
-
-def _channel_fault(kind: str, picture: Pillow.Image) -> str:
-    """Return what is wrong with an image's channels, or an empty text."""
-    mode = picture.mode
-    if kind == "rgb" and mode.startswith(("I", "F")):
-        return f"8-bit colour was expected, not Pillow's mode {mode}"
-    if kind == "mask" and mode not in ("L", "P"):
-        return f"a label map has one 8-bit channel, not Pillow's mode {mode}"
-    if kind == "thermal" and mode != "L" and not mode.startswith("I"):
-        values = np.asarray(picture)
-        if mode != "RGB" or not (values == values[..., :1]).all():
-            return f"not a thermal image: neither one channel nor three equal ones (Pillow's mode {mode})"
-    return ""
-
-
-def _label_faults(sample: Sample, classes: Sequence[str]) -> Iterator[str]:
-    where = sample.source or sample.sample_id
-    # Digests are over lines of ids.
-    if not sample.sample_id.isprintable() or " " in sample.sample_id or not sample.sample_id:
-        yield f"{where}: {sample.sample_id!r} is no sample id: it is empty, or has a space or a control character"
-    for box in sample.objects:
-        if not 0 <= box.category < len(classes):
-            yield f"{where}: box {list(box.bbox)} has class number {box.category}, but there are {len(classes)} classes"
-        elif fault := _box_fault(box, sample):
-            yield f"{where}: {classes[box.category]} box {list(box.bbox)} {fault}"
-
-
-def _box_fault(box: Box, labels: Labels) -> str:
-    """Return what is wrong with a box, or an empty text."""
-    x, y, width, height = box.bbox
-    if not all(map(math.isfinite, (*box.bbox, box.area))):
-        return "is not finite"
-    if not (width > 0 and height > 0):
-        return "has no area"
-    if x >= labels.width or y >= labels.height or x + width <= 0 or y + height <= 0:
-        return f"lies wholly outside the {labels.width}x{labels.height} image"
-    return ""
+def _place_faults(converter: Converter, item: Item, first: dict[str, str]) -> list[str]:
+    """Return what is wrong with an item's id and part; `first` has the place of each id before it."""
+    faults = []
+    sample_id, place = item.labels.sample_id, item.labels.source
+    if sample_id in first:
+        faults.append(f"{place}: sample id {sample_id!r} occurs twice, first as {first[sample_id]}")
+    first.setdefault(sample_id, place)
+    if item.part not in converter.parts:
+        faults.append(f"{place}: part {item.part!r} is not one of {', '.join(converter.parts)}")
+    return faults
 
 
 def _leaves(box: Box, labels: Labels) -> bool:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-
-if TYPE_CHECKING:
-    import datasets
 
 SCHEMA_VERSION = 1
 Illumination = Literal["day", "night", "overcast", "challenge", "unknown"]
@@ -116,37 +113,6 @@ class SplitList:
 
     name: str
     parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-
-def features(classes: tuple[str, ...]) -> datasets.Features:
-    """Return the Hugging Face features of a dataset with these classes; its Arrow schema carries them as metadata."""
-    from datasets import ClassLabel, Features, List, Value
-    from datasets import Image as ImageFeature
-
-    box = {
-        "bbox": List(Value("float64"), length=4),
-        "category": ClassLabel(names=list(classes)),
-        "area": Value("float64"),
-        "iscrowd": Value("bool"),
-        "ignore": Value("bool"),
-        "truncation": Value("int8"),
-        "occlusion": Value("int8"),
-    }
-    return Features(
-        {
-            "sample_id": Value("string"),
-            "rgb": ImageFeature(),
-            "thermal": ImageFeature(),
-            "width": Value("int32"),
-            "height": Value("int32"),
-            "objects": List(box),
-            "ignore_regions": List(List(Value("float64"), length=4)),
-            "mask": ImageFeature(),
-            "illumination": Value("string"),
-            "scene": Value("string"),
-            "source": Value("string"),
-        }
-    )
 
 
 def to_row(sample: Sample) -> dict[str, Any]:

@@ -22,10 +22,14 @@ def convert(
         str, typer.Option(help="fail (after every fault was named), or skip the faulty samples.")
     ] = "fail",
     force: Annotated[bool, typer.Option("--force", help="Replace a set that is there already.")] = False,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="How many processes share the work; default: by cores and size.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Convert a dataset's original archive into the RGB-T schema, with its digests."""
     from rgbt_bench import paths
+    from rgbt_bench.converting import OnError
     from rgbt_bench.converting import convert as run_conversion
     from rgbt_bench.registry import load_converter
 
@@ -38,7 +42,8 @@ def convert(
         raise unknown_name("--on-error", on_error, ("fail", "skip"))
     folder = out or paths.datasets_home() / dataset
     with console.progress() as show:
-        report = run_conversion(converter, path, folder, "skip" if on_error == "skip" else "fail", force, show)
+        handling: OnError = "skip" if on_error == "skip" else "fail"
+        report = run_conversion(converter, path, folder, handling, force, show, workers)
     emit(as_json, report.to_dict(), lambda: shown.conversion(report.to_dict()))
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from rgbt_bench.datasets.arrow import card_features
 from rgbt_bench.datasets.store import Dataset, DatasetRecord
 from rgbt_bench.files import write_text
-from rgbt_bench.schema import features
 
 
 def write_card(root: Path, record: DatasetRecord) -> None:
@@ -40,7 +40,7 @@ def write_card(root: Path, record: DatasetRecord) -> None:
             }
         ],
         "dataset_info": {
-            "features": features(record.info.classes)._to_yaml_list(),
+            "features": card_features(record.info.classes),
             "splits": [{"name": part, "num_examples": entry.samples} for part, entry in default.items()],
         },
     }

@@ -76,17 +76,32 @@ def image_digest(data: bytes) -> str:
     JPEG decoders differ in the last bit, so a JPEG is never digested by its pixels. EXIF orientation is metadata:
     images are read as they are stored. A palette is resolved, because the same indices can be any colours.
     """
-    if data.startswith(_JPEG_START):
-        return hashlib.sha256(b"jpeg\n" + strip_jpeg_metadata(data)).hexdigest()
+    if is_jpeg(data):
+        return _jpeg_digest(data)
     with open_image(data) as image:
-        picture = image.convert() if image.mode == "P" else image
-        return _pixel_hash(picture, picture.mode)
+        return picture_digest(data, image)
 
 
-def mask_digest(data: bytes) -> str:
-    """Return the digest of an encoded label map: its class ids, whatever palette shows them."""
-    with open_image(data) as image:
-        return _pixel_hash(image, "L" if image.mode == "P" else image.mode)
+def picture_digest(data: bytes, opened: Pillow.Image) -> str:
+    """Return what `image_digest` returns of an image that is opened already, so that it is decoded only once."""
+    if is_jpeg(data):
+        return _jpeg_digest(data)
+    picture = opened.convert() if opened.mode == "P" else opened
+    return _pixel_hash(picture, picture.mode)
+
+
+def mask_digest(opened: Pillow.Image) -> str:
+    """Return the digest of an opened label map: its class ids, whatever palette shows them."""
+    return _pixel_hash(opened, "L" if opened.mode == "P" else opened.mode)
+
+
+def is_jpeg(data: bytes) -> bool:
+    """Tell whether bytes begin as a JPEG does."""
+    return data.startswith(_JPEG_START)
+
+
+def _jpeg_digest(data: bytes) -> str:
+    return hashlib.sha256(b"jpeg\n" + strip_jpeg_metadata(data)).hexdigest()
 
 
 def _pixel_hash(image: Pillow.Image, mode: str) -> str:
@@ -109,8 +124,11 @@ def _number(value: float) -> float:
     return float(value) + 0.0  # -0.0 becomes 0.0: equal numbers have one text
 
 
-def sample_label_digest(labels: Labels, classes: tuple[str, ...], mask: bytes | None = None) -> str:
-    """Return the digest of one sample's labels; the order of its boxes does not matter, duplicates count."""
+def sample_label_digest(labels: Labels, classes: tuple[str, ...], mask: str | None = None) -> str:
+    """Return the digest of one sample's labels, `mask` being the digest of its label map.
+
+    The order of its boxes does not matter, duplicates count.
+    """
     return sha256_json(
         [
             labels.sample_id,
@@ -118,15 +136,19 @@ def sample_label_digest(labels: Labels, classes: tuple[str, ...], mask: bytes | 
             labels.height,
             sorted((_canonical_box(box, classes) for box in labels.objects), key=canonical_json),
             sorted([_number(value) for value in region] for region in labels.ignore_regions),
-            None if mask is None else mask_digest(mask),
+            mask,
         ]
     )
 
 
 def sample_digests(sample: Sample, classes: tuple[str, ...]) -> SampleDigests:
     """Return the digests of one sample."""
+    mask = None
+    if sample.mask:
+        with open_image(sample.mask.data) as opened:
+            mask = mask_digest(opened)
     return SampleDigests(
-        label=sample_label_digest(sample, classes, sample.mask.data if sample.mask else None),
+        label=sample_label_digest(sample, classes, mask),
         rgb=image_digest(sample.rgb.data),
         thermal=image_digest(sample.thermal.data) if sample.thermal else None,
     )

@@ -1,16 +1,21 @@
 """Writing a converted set: a static shard plan, shards renamed into place one by one, the folder renamed at the end."""
 
+from __future__ import annotations
+
+import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rgbt_bench import __version__
+from rgbt_bench.datasets.arrow import arrow_schema, to_table
 from rgbt_bench.datasets.card import write_card
+from rgbt_bench.datasets.checks import checksums, sample_images
 from rgbt_bench.datasets.digests import SampleDigests, fingerprint
 from rgbt_bench.datasets.splits import DEFAULT_SPLIT, split_hash
 from rgbt_bench.datasets.store import (
@@ -23,27 +28,96 @@ from rgbt_bench.datasets.store import (
     PartRecord,
     part_record,
 )
-from rgbt_bench.errors import BenchError
+from rgbt_bench.errors import BadInputError, BenchError
 from rgbt_bench.files import read_json, sha256_json, write_json, write_with
-from rgbt_bench.schema import IMAGE_COLUMNS, SCHEMA_VERSION, DatasetInfo, Sample, SplitList, features, to_row
+from rgbt_bench.schema import IMAGE_COLUMNS, SCHEMA_VERSION, DatasetInfo, SplitList, to_row
+
+if TYPE_CHECKING:
+    from rgbt_bench.converting import Converter, Item
+    from rgbt_bench.sources import Source
+    from rgbt_bench.workers import Workers
 
 SHARD_BYTES = 256 * 1024 * 1024
 PLAN_FILE = "plan.json"
 REPORT_FILE = "conversion.json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PlannedSample:
-    """A sample that passed its checks: its part, id, how to read it again, and what its images weigh in bytes.
+    """A sample that passed its checks: its item and digests, and what its images weigh in bytes.
 
-    `stamp` changes when anything of the sample changes that its digests do not cover.
+    `contents` are the checksums of the images that were checked: they, and no others, are written.
     """
 
-    part: str
-    sample_id: str
-    read: Callable[[], Sample]
+    item: Item
+    digests: SampleDigests
     weight: int
-    stamp: str
+    contents: tuple[int, ...]
+
+    @property
+    def sample_id(self) -> str:
+        """The sample's id."""
+        return self.item.labels.sample_id
+
+    @property
+    def identity(self) -> list[object]:
+        """All that decides its row's bytes."""
+        labels = self.item.labels
+        told = [labels.illumination, labels.scene, labels.source]
+        return [self.sample_id, *astuple(self.digests), self.weight, self.contents, *told]
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """A shard to write, beside its place: who planned it puts it there, so that nobody else's shard ever is."""
+
+    aside: Path
+    samples: Sequence[PlannedSample]
+    schema: pa.Schema
+
+    def run(self, converter: Converter, source: Source) -> Path:
+        """Write it, and return where it lies.
+
+        Raises:
+            BadInputError: an image is not the one that was checked; the message names it.
+            OSError: it cannot be written; `filename` is it.
+        """
+        try:
+            write_with(self.aside, lambda path: self._fill(path, converter, source))
+        except OSError as error:
+            if error.errno is None:
+                raise
+            raise OSError(error.errno, os.strerror(error.errno), str(self.aside)) from error  # pyarrow names no file
+        return self.aside
+
+    def _fill(self, path: Path, converter: Converter, source: Source) -> None:
+        # Encoded images neither shrink nor repeat; labels do.
+        columns = {path: path.split(".")[0] in IMAGE_COLUMNS for path in _leaf_paths(self.schema)}
+        labels = [path for path, is_image in columns.items() if not is_image]
+        with pq.ParquetWriter(
+            path,
+            self.schema,
+            compression={path: "NONE" if is_image else "ZSTD" for path, is_image in columns.items()},
+            use_dictionary=labels,
+            write_statistics=labels,
+            write_page_checksum=True,
+        ) as writer:
+            for start in range(0, len(self.samples), ROW_GROUP):
+                rows = [_row(converter, source, one) for one in self.samples[start : start + ROW_GROUP]]
+                writer.write_table(to_table(rows, self.schema), row_group_size=ROW_GROUP)
+
+
+def _row(converter: Converter, source: Source, planned: PlannedSample) -> dict[str, Any]:
+    sample = converter.sample(source, planned.item)
+    found = checksums(sample)
+    if found != planned.contents:
+        same = zip(sample_images(sample), found, planned.contents, strict=False)
+        kind, image = next((image for image, now, then in same if now != then), sample_images(sample)[-1])
+        raise BadInputError(
+            f"{sample.sample_id} ({kind}, {image.name}): changed while the set was being converted;"
+            " run the same command again when nothing writes there"
+        )
+    return to_row(sample)
 
 
 class DatasetWriter:
@@ -60,20 +134,19 @@ class DatasetWriter:
     def write(
         self,
         planned: Sequence[PlannedSample],
-        digests: Mapping[str, SampleDigests],
         named_splits: Sequence[SplitList],
+        crew: Workers,
         progress: Callable[[str, int, int], None],
     ) -> DatasetRecord:
         """Write the shards that are not there yet, then record, digests, split lists and card, all aside."""
         shards = plan_shards(planned, self.parts)
-        self._adopt_plan(shards, digests)
-        done = 0
-        for name, samples in shards.items():
-            if not (self.aside / "data" / name).exists():
-                self._write_shard(name, samples)
-            done += len(samples)
-            progress("writing", done, len(planned))
-        ids = {part: [one.sample_id for one in planned if one.part == part] for part in self.parts}
+        plan = self._adopt_plan(shards)
+        try:
+            self._write_shards(shards, plan, crew, progress)
+        finally:
+            self._remove_leftovers()
+        digests = {one.sample_id: one.digests for one in planned}
+        ids = {part: [one.sample_id for one in planned if one.item.part == part] for part in self.parts}
         splits = {DEFAULT_SPLIT: {part: sorted(found) for part, found in ids.items() if found}}
         for split in named_splits:
             splits[split.name] = {part: sorted(set(found) & digests.keys()) for part, found in split.parts.items()}
@@ -96,6 +169,7 @@ class DatasetWriter:
         """Add the conversion report and rename the finished folder into place."""
         write_json(self.aside / REPORT_FILE, report)
         (self.aside / PLAN_FILE).unlink()
+        self._remove_leftovers()
         replaced = self.out.with_name(self.out.name + ".replaced")
         if self.out.exists():
             shutil.rmtree(replaced, ignore_errors=True)  # of a conversion killed right here
@@ -103,35 +177,40 @@ class DatasetWriter:
         self.aside.rename(self.out)
         shutil.rmtree(replaced, ignore_errors=True)
 
-    def _adopt_plan(self, shards: Mapping[str, Sequence[PlannedSample]], digests: Mapping[str, SampleDigests]) -> None:
+    def _adopt_plan(self, shards: Mapping[str, Sequence[PlannedSample]]) -> str:
         """Keep finished shards of an interrupted conversion of the same source; start over if the source changed."""
-        content = {
-            name: [[one.sample_id, *astuple(digests[one.sample_id])] for one in samples]
-            for name, samples in shards.items()
-        }
-        stamps = [one.stamp for samples in shards.values() for one in samples]
-        plan = sha256_json([SCHEMA_VERSION, __version__, self.info.model_dump(mode="json"), content, stamps])
+        content = {name: sha256_json([one.identity for one in samples]) for name, samples in shards.items()}
+        plan = sha256_json([SCHEMA_VERSION, __version__, self.info.model_dump(mode="json"), content])
         plan_file = self.aside / PLAN_FILE
         if self.aside.exists() and not _holds(plan_file, plan):
             shutil.rmtree(self.aside)
         (self.aside / "data").mkdir(parents=True, exist_ok=True)
-        for leftover in self.aside.rglob(".*"):  # files that were being written when an earlier start was killed
-            leftover.unlink()
+        self._remove_leftovers()
         write_json(plan_file, plan)
+        return plan
 
-    def _write_shard(self, name: str, samples: Sequence[PlannedSample]) -> None:
-        schema = features(self.info.classes).arrow_schema
-        # Encoded images do not shrink further; labels do.
-        compression = {column: "NONE" if column in IMAGE_COLUMNS else "ZSTD" for column in schema.names}
-        compression = {path: compression[path.split(".")[0]] for path in _leaf_paths(schema)}
+    def _remove_leftovers(self) -> None:
+        """Remove the files that were being written when a process was stopped or killed."""
+        for leftover in self.aside.rglob(".*"):
+            leftover.unlink(missing_ok=True)
 
-        def fill(path: Path) -> None:
-            with pq.ParquetWriter(path, schema, compression=compression, write_page_checksum=True) as writer:
-                for start in range(0, len(samples), ROW_GROUP):
-                    rows = [to_row(one.read()) for one in samples[start : start + ROW_GROUP]]
-                    writer.write_table(pa.Table.from_pylist(rows, schema=schema), row_group_size=ROW_GROUP)
-
-        write_with(self.aside / "data" / name, fill)
+    def _write_shards(
+        self,
+        shards: Mapping[str, Sequence[PlannedSample]],
+        plan: str,
+        crew: Workers,
+        progress: Callable[[str, int, int], None],
+    ) -> None:
+        data = self.aside / "data"
+        schema = arrow_schema(self.info.classes)
+        missing = [name for name in shards if not (data / name).exists()]
+        total = sum(map(len, shards.values()))
+        done = total - sum(len(shards[name]) for name in missing)
+        tasks = (ShardTask(data / f".{name}.{plan[:16]}", shards[name], schema) for name in missing)
+        for number, aside in crew.run(tasks):
+            aside.replace(data / missing[number])
+            done += len(shards[missing[number]])
+            progress("writing", done, total)
 
     def _part_records(
         self, parts: Mapping[str, Sequence[str]], digests: Mapping[str, SampleDigests]
@@ -166,7 +245,7 @@ def plan_shards(planned: Sequence[PlannedSample], parts: Sequence[str]) -> dict[
     for part in parts:
         groups: list[list[PlannedSample]] = []
         filled = 0
-        for one in sorted((one for one in planned if one.part == part), key=lambda one: one.sample_id):
+        for one in sorted((one for one in planned if one.item.part == part), key=lambda one: one.sample_id):
             if not groups or filled + one.weight > SHARD_BYTES:
                 groups.append([])
                 filled = 0
@@ -180,6 +259,6 @@ def plan_shards(planned: Sequence[PlannedSample], parts: Sequence[str]) -> dict[
 def _leaf_paths(schema: pa.Schema) -> list[str]:
     """Return the dotted column paths that Parquet knows, which per-column compression is set by."""
     sink = pa.BufferOutputStream()
-    pq.write_table(schema.empty_table(), sink)
+    pq.write_table(to_table([], schema), sink)
     parquet = pq.ParquetFile(pa.BufferReader(sink.getvalue()))
     return [parquet.schema.column(index).path for index in range(len(parquet.schema))]

@@ -1,0 +1,124 @@
+"""Looking at one sample before it is stored: what is wrong with it, and its digests, each image decoded once."""
+
+import math
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from PIL import Image as Pillow
+from PIL import ImageChops
+
+from rgbt_bench.datasets.digests import (
+    SampleDigests,
+    mask_digest,
+    open_image,
+    picture_digest,
+    sample_label_digest,
+)
+from rgbt_bench.schema import Box, Image, Labels, Sample
+
+MAX_PIXELS = 64_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What looking at a sample showed.
+
+    `digests` is None where the sample is faulty; `weight` is what its images weigh in bytes; `contents` are their
+    checksums, by which a change between the look and the writing is noticed.
+    """
+
+    digests: SampleDigests | None
+    weight: int
+    contents: tuple[int, ...]
+    faults: tuple[str, ...]
+
+
+def look_at(sample: Sample, classes: tuple[str, ...]) -> Look:
+    """Decode every image of a sample, check it and its labels, and return its digests."""
+    digests: dict[str, str] = {}
+    faults: list[str] = []
+    for kind, image in sample_images(sample):
+        where = f"{sample.sample_id} ({kind}, {image.name})"
+        try:
+            digests[kind], found = _look_at_image(kind, image, sample)
+            faults += [f"{where}: {fault}" for fault in found]
+        except Exception as error:  # a damaged file makes a decoder raise almost anything
+            faults.append(f"{where}: cannot be decoded: {error}")
+    faults += _label_faults(sample, classes)
+    weight = sum(len(image.data) for _, image in sample_images(sample))
+    if faults:
+        return Look(None, weight, checksums(sample), tuple(faults))
+    label = sample_label_digest(sample, classes, digests.get("mask"))
+    return Look(SampleDigests(label, digests["rgb"], digests.get("thermal")), weight, checksums(sample), ())
+
+
+def sample_images(sample: Sample) -> list[tuple[str, Image]]:
+    """Return the images that a sample has, each with what it is."""
+    images = (("rgb", sample.rgb), ("thermal", sample.thermal), ("mask", sample.mask))
+    return [(kind, image) for kind, image in images if image is not None]
+
+
+def checksums(sample: Sample) -> tuple[int, ...]:
+    """Return the CRC-32 of each image of a sample, its name included."""
+    return tuple(zlib.crc32(image.data, zlib.crc32(image.name.encode())) for _, image in sample_images(sample))
+
+
+def _look_at_image(kind: str, image: Image, sample: Labels) -> tuple[str, list[str]]:
+    """Return an image's digest and what is wrong with it; where there is too much to decode, the digest is empty."""
+    with open_image(image.data) as opened:
+        if opened.width * opened.height > MAX_PIXELS:
+            return "", [f"{opened.width}x{opened.height} is above {MAX_PIXELS} pixels"]
+        opened.load()
+        digest = mask_digest(opened) if kind == "mask" else picture_digest(image.data, opened)
+        faults = []
+        if (opened.width, opened.height) != (sample.width, sample.height):
+            size = f"{sample.width}x{sample.height}"
+            faults.append(f"{opened.width}x{opened.height}, but the labels and the pair say {size}")
+        if fault := _channel_fault(kind, opened):
+            faults.append(fault)
+        return digest, faults
+
+
+def _channel_fault(kind: str, picture: Pillow.Image) -> str:
+    """Return what is wrong with an image's channels, or an empty text."""
+    mode = picture.mode
+    if kind == "rgb" and mode.startswith(("I", "F")):
+        return f"8-bit colour was expected, not Pillow's mode {mode}"
+    if kind == "mask" and mode not in ("L", "P"):
+        return f"a label map has one 8-bit channel, not Pillow's mode {mode}"
+    if kind == "thermal" and mode != "L" and not mode.startswith("I") and not _is_grey(picture):
+        return f"not a thermal image: neither one channel nor three equal ones (Pillow's mode {mode})"
+    return ""
+
+
+def _is_grey(picture: Pillow.Image) -> bool:
+    """Tell whether a picture has three equal channels."""
+    if picture.mode != "RGB":
+        return False
+    first, *others = picture.split()
+    return all(ImageChops.difference(first, other).getbbox() is None for other in others)
+
+
+def _label_faults(sample: Sample, classes: Sequence[str]) -> Iterator[str]:
+    where = sample.source or sample.sample_id
+    # Digests are over lines of ids.
+    if not sample.sample_id.isprintable() or " " in sample.sample_id or not sample.sample_id:
+        yield f"{where}: {sample.sample_id!r} is no sample id: it is empty, or has a space or a control character"
+    for box in sample.objects:
+        if not 0 <= box.category < len(classes):
+            yield f"{where}: box {list(box.bbox)} has class number {box.category}, but there are {len(classes)} classes"
+        elif fault := _box_fault(box, sample):
+            yield f"{where}: {classes[box.category]} box {list(box.bbox)} {fault}"
+
+
+def _box_fault(box: Box, labels: Labels) -> str:
+    """Return what is wrong with a box, or an empty text."""
+    x, y, width, height = box.bbox
+    if not all(map(math.isfinite, (*box.bbox, box.area))):
+        return "is not finite"
+    if not (width > 0 and height > 0):
+        return "has no area"
+    if x >= labels.width or y >= labels.height or x + width <= 0 or y + height <= 0:
+        return f"lies wholly outside the {labels.width}x{labels.height} image"
+    return ""
