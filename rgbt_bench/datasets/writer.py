@@ -71,7 +71,8 @@ class PlannedSample:
 class ShardTask:
     """A shard to write, beside its place: who planned it puts it there, so that nobody else's shard ever is."""
 
-    aside: Path
+    path: Path
+    plan: str
     samples: Sequence[PlannedSample]
     schema: pa.Schema
 
@@ -80,15 +81,16 @@ class ShardTask:
 
         Raises:
             BadInputError: an image is not the one that was checked; the message names it.
-            OSError: it cannot be written; `filename` is it.
+            OSError: it cannot be written; `filename` is its place.
         """
+        aside = self.path.with_name(f".{self.path.name}.{self.plan[:16]}")
         try:
-            write_with(self.aside, lambda path: self._fill(path, converter, source))
+            write_with(aside, lambda path: self._fill(path, converter, source))
         except OSError as error:
             if error.errno is None:
                 raise
-            raise OSError(error.errno, os.strerror(error.errno), str(self.aside)) from error  # pyarrow names no file
-        return self.aside
+            raise OSError(error.errno, os.strerror(error.errno), str(self.path)) from error  # pyarrow names no file
+        return aside
 
     def _fill(self, path: Path, converter: Converter, source: Source) -> None:
         # Encoded images neither shrink nor repeat; labels do.
@@ -206,7 +208,7 @@ class DatasetWriter:
         missing = [name for name in shards if not (data / name).exists()]
         total = sum(map(len, shards.values()))
         done = total - sum(len(shards[name]) for name in missing)
-        tasks = (ShardTask(data / f".{name}.{plan[:16]}", shards[name], schema) for name in missing)
+        tasks = (ShardTask(data / name, plan, shards[name], schema) for name in missing)
         for number, aside in crew.run(tasks):
             aside.replace(data / missing[number])
             done += len(shards[missing[number]])
