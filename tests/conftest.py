@@ -9,8 +9,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import pytest
-from cli_cases import run_in_process
 
+from cli_cases import run_in_process
 from rgbt_bench.converting import Scan, convert
 from rgbt_bench.datasets.sample import scenes
 from rgbt_bench.datasets.sample_converter import SampleConverter, to_item

@@ -9,9 +9,9 @@ from io import StringIO
 from textwrap import dedent
 
 import pytest
-from cli_cases import PLAIN, only_object
 from rich.console import Console
 
+from cli_cases import PLAIN, only_object
 from rgbt_bench import cli, listing
 from rgbt_bench.printing import console, data
 from rgbt_bench.recipes import recipe_path

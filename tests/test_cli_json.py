@@ -6,13 +6,13 @@ import sys
 
 import numpy as np
 import pytest
-from cli_cases import only_object
 from PIL import Image as Pillow
-from run_cases import make_done
 
+from cli_cases import only_object
 from rgbt_bench import cli, doctor, timing
 from rgbt_bench.cli.page import commands
 from rgbt_bench.predictions import Detections
+from run_cases import make_done
 
 # One call of each command that succeeds; a new command needs one, too.
 CALLS = {

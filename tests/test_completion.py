@@ -6,10 +6,10 @@ import sys
 from textwrap import dedent
 
 import pytest
-from run_cases import make_folder
 
 from rgbt_bench.cli import completing
 from rgbt_bench.registry import recipe_files
+from run_cases import make_folder
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from cli_cases import only_object
 from PIL import Image as Pillow
 
+from cli_cases import only_object
 from rgbt_bench.converting import Converter, Images, Item, Scan, convert
 from rgbt_bench.datasets.store import Dataset
 from rgbt_bench.diffing import diff, label_change, to_dict

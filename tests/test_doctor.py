@@ -5,10 +5,10 @@ import sys
 from importlib.metadata import PackageNotFoundError
 
 import pytest
-from cli_cases import only_object
 from packaging.requirements import Requirement as Reference
 from packaging.version import Version
 
+from cli_cases import only_object
 from rgbt_bench import doctor, requirements
 from rgbt_bench.doctor import Check, examine
 from rgbt_bench.probing import probe_submissions

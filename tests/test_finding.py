@@ -1,10 +1,10 @@
 """Which run a person's words mean, and what a run's folder tells of it."""
 
 import pytest
-from run_cases import make_done, make_folder
 
 from rgbt_bench.errors import BadInputError, MissingError, UsageError
 from rgbt_bench.finding import find_run, read_run, runs_under
+from run_cases import make_done, make_folder
 
 RGB, THERMAL = "ffkd-student-rgb", "ffkd-student-thermal"
 

@@ -7,12 +7,12 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from cli_cases import only_object
-from run_cases import make_done, make_folder
 
+from cli_cases import only_object
 from rgbt_bench.errors import MissingError, UsageError
 from rgbt_bench.housekeeping import Selection, clean, plan_cleaning, run_rows, usage
 from rgbt_bench.printing.manage import size
+from run_cases import make_done, make_folder
 
 TEACHER, STUDENT = "ffkd-teacher-rgb", "ffkd-student-rgb"
 

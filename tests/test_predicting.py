@@ -8,10 +8,9 @@ import shutil
 
 import numpy as np
 import pytest
-from cli_cases import only_object
 from PIL import Image as Pillow
-from run_cases import make_done
 
+from cli_cases import only_object
 from rgbt_bench.datasets.loose import LoosePairs, PairFiles, pair_files
 from rgbt_bench.datasets.sample import INFO
 from rgbt_bench.errors import BadInputError, MissingError, UsageError
@@ -21,6 +20,7 @@ from rgbt_bench.predictions import Detections
 from rgbt_bench.previewing import count_pair, worst_places
 from rgbt_bench.schema import Box, Labels
 from rgbt_bench.submissions import Submission
+from run_cases import make_done
 
 RGBT = "ffkd-student-fusion"
 DEEP = INFO.model_copy(update={"thermal_range": (1000.0, 5000.0)})

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from filelock import FileLock
+
 from sweep_plugin import TORCH, write_project
 
 DEADLINE_S = 60

@@ -4,7 +4,6 @@ import sys
 
 import numpy as np
 import pytest
-from sweep_plugin import recipe, write_project
 
 from rgbt_bench import registry, sweeping
 from rgbt_bench.errors import BadInputError, BenchError, UsageError
@@ -13,6 +12,7 @@ from rgbt_bench.registry import recipe_files
 from rgbt_bench.runs import plan_run
 from rgbt_bench.scoring import score_file
 from rgbt_bench.sweeping import ended_rows, exit_code, plan_sweep, planned_rows, run_sweep
+from sweep_plugin import recipe, write_project
 
 
 @pytest.fixture(scope="module")
