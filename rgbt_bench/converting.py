@@ -164,7 +164,8 @@ def convert(
     place = out.resolve()  # so that `.` has a name
     with locked(place.with_name(f".{place.name}.lock"), f"the set {place.name}"):
         _require_replaceable(out, force)  # who had the lock before us may have written it
-        with NoSource() if root is None else open_source(root) as source:
+        spool = place.with_name(f".{place.name}.spool")
+        with NoSource() if root is None else open_source(root, spool) as source:
             return _convert(converter, source, out, on_error, progress, workers)
 
 

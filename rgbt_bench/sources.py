@@ -161,18 +161,22 @@ class NoSource(Source):
         raise BadInputError(f"{name}: no such file")
 
 
-def open_source(root: Path) -> Source:
+def open_source(root: Path, spool: Path) -> Source:
     """Return the source that a path names.
+
+    `spool` is the one file that may be written: the content of a compressed tar, until the source is closed. What a
+    killed run left there is removed.
 
     Raises:
         MissingError: there is nothing at the path.
-        BadInputError: it can be read neither as a folder nor as an archive.
+        BadInputError: it can be read neither as a folder nor as an archive, or the archive holds what is refused.
     """
+    from rgbt_bench.archives.source import ArchiveSource  # which needs this module
+
     if not root.exists():
         raise MissingError(f"{root}: no such file or folder")
-    if root.is_dir():
-        return FolderSource(root)
-    raise BadInputError(f"{root}: is a file; unpack the archive and give its folder")
+    spool.unlink(missing_ok=True)
+    return FolderSource(root) if root.is_dir() else ArchiveSource(root, spool)
 
 
 def is_stray(name: str) -> bool:

@@ -226,7 +226,7 @@ def test_windows_line_ends_blank_lines_and_a_byte_order_mark_are_no_faults(align
     [
         (None, UsageError, "Get FLIR ADAS"),
         ("nowhere", MissingError, "nowhere: no such file or folder"),
-        ("FLIR.zip", BadInputError, "FLIR.zip: is a file; unpack the archive"),
+        ("FLIR.zip", BadInputError, "FLIR.zip: not an archive that is read"),
         ("empty", BadInputError, "no FLIR-aligned layout here"),
     ],
 )
