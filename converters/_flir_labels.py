@@ -11,12 +11,14 @@ from rgbt_bench.schema import Box, Illumination, Labels
 
 from .formats.coco import CocoImage
 from .formats.voc import VocFile
+from .formats.yolo import YoloObject
 
 CLASSES = ("person", "bike", "car")
 SIZE = (640, 512)
 _CLASS_OF = {"person": 0, "bike": 1, "bicycle": 1, "car": 2}
 _DROPPED = frozenset({"dog"})
-_NAME = re.compile(r"(FLIR_[0-9]{5})_(?:PreviewData|RGB)(?:\.jpe?g)?")
+YOLO_CLASSES = ("person", "car", "bicycle")  # the order of CFT and of those who follow it
+_NAME = re.compile(r"(FLIR_[0-9]{5})(?:_(?:PreviewData|RGB))?(?:\.(?:jpe?g|png))?")
 _FRAMES_PER_BLOCK = 100
 _VAL_BLOCK = 7  # about a tenth of train: 415 of the 4,128 published frames, 82 of the 653 at night
 
@@ -68,6 +70,19 @@ def labels_of_voc(sample_id: str, voc: VocFile, source: str, quirks: Counter[str
         ((one.name, one.bbox, one.bbox[2] * one.bbox[3], False, False) for one in voc.objects), source, quirks
     )
     return make_labels(sample_id, source, (voc.width, voc.height), boxes)
+
+
+def labels_of_yolo(
+    sample_id: str, objects: Iterable[YoloObject], size: tuple[int, int], source: str, quirks: Counter[str]
+) -> Labels:
+    """Return the labels of one YOLO file, with the boxes as they are there."""
+    boxes = _boxes(((one.name, one.bbox, one.bbox[2] * one.bbox[3], False, False) for one in objects), source, quirks)
+    return make_labels(sample_id, source, size, boxes)
+
+
+def same_names(names: Iterable[str]) -> list[str]:
+    """Return class names with those that stand for one class made equal."""
+    return [CLASSES[_CLASS_OF[name.lower()]] if name.lower() in _CLASS_OF else name for name in names]
 
 
 def make_labels(sample_id: str, source: str, size: tuple[int, int], boxes: tuple[Box, ...]) -> Labels:

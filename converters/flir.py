@@ -7,7 +7,8 @@ from rgbt_bench.schema import DatasetInfo, Labels, SplitList
 from rgbt_bench.sources import Source
 
 from ._flir_labels import CLASSES, id_list, part_of
-from ._flir_layouts import LAYOUTS, PARTS, Pair, find_layout
+from ._flir_layouts import LAYOUTS, find_layout
+from ._flir_pairs import PARTS, Pair
 
 
 class Flir(Converter):

@@ -94,3 +94,62 @@ def put_coco(base, pairs=PAIRS):
             put(base / f"images_rgb_{part}/data/{sample_id}_RGB.jpg", rgb)
             put(base / f"images_thermal_{part}/data/{sample_id}_PreviewData.jpg", thermal)
     return base
+
+
+def put_d3t(base, pairs=PAIRS):
+    """D3T's form: train as two overlapping halves whose lines differ in their suffix."""
+    put_voc(base, pairs)
+    main = base / "ImageSets/Main"
+    train = list(pairs["train"])
+    put(main / "align_train_CarPersonBicycle_RGB.txt", "".join(f"{one}_RGB\n" for one in train[:4]))
+    put(main / "align_train_CarPersonBicycle_IR.txt", "".join(f"{one}_PreviewData\n" for one in train[2:]))
+    (base / "align_validation.txt").rename(main / "align_validation.txt")
+    (base / "align_train.txt").unlink()
+    return base
+
+
+def put_ir(base, pairs=PAIRS):
+    put_voc(base, pairs)
+    (base / "IR").mkdir()
+    for thermal in (base / "JPEGImages").glob("*_PreviewData.jpeg"):
+        thermal.rename(base / "IR" / thermal.name)
+    return base
+
+
+YOLO_CLASSES = ("person", "car", "bicycle")
+
+
+def yolo_text(boxes, size=(WIDTH, HEIGHT)):
+    """A YOLO file as the field's converters write it; dogs are no class of it."""
+    lines = []
+    for name, x, y, width, height in boxes:
+        if name in YOLO_CLASSES:
+            numbers = ((x + width / 2) / size[0], (y + height / 2) / size[1], width / size[0], height / size[1])
+            lines.append(" ".join([str(YOLO_CLASSES.index(name)), *(f"{number:.6f}" for number in numbers)]))
+    return "\n".join(lines)
+
+
+def put_yolo(base, pairs=PAIRS, images="{modality}/{part}/images", labels="{modality}/{part}/labels", test="test"):
+    """The form of CFT and ICAFusion; thermal names end in .jpeg for every second pair."""
+    for part, boxes_of in pairs.items():
+        for number, (sample_id, boxes) in enumerate(boxes_of.items()):
+            names = (f"{sample_id}.jpg",) * 2
+            if number % 2:
+                names = f"{sample_id}_PreviewData.jpg", f"{sample_id}_PreviewData.jpeg"
+            for modality, name, data in zip(("visible", "infrared"), names, jpegs(sample_id), strict=True):
+                fields = {"modality": modality, "part": test if part == "test" else part}
+                put(base / images.format(**fields) / name, data)
+                put(base / labels.format(**fields) / f"{name.partition('.')[0]}.txt", yolo_text(boxes))
+    return base
+
+
+def put_yolo_lists(base, pairs=PAIRS):
+    """CFT's form: lists of absolute paths beside the folders of each modality."""
+    put_yolo(base, pairs)
+    for old, new in (("visible", "rgb"), ("infrared", "ir")):
+        (base / "yolo" / new).parent.mkdir(exist_ok=True)
+        (base / old).rename(base / "yolo" / new)
+        for part, name in (("train", "align_train.txt"), ("test", "align_validation.txt")):
+            files = sorted((base / "yolo" / new / part / "images").iterdir())
+            put(base / "yolo" / new / name, "".join(f"/home/somebody/align/JPEGImages/{one.name}\n" for one in files))
+    return base

@@ -1,0 +1,36 @@
+"""What the layouts of FLIR-aligned share: parts, pairs of files, and what a layout is."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from rgbt_bench.converting import Scan
+from rgbt_bench.schema import Labels
+from rgbt_bench.sources import Source
+
+PARTS = ("train", "test")
+
+
+class Pair(NamedTuple):
+    """The names of a pair's two files in the source."""
+
+    rgb: str
+    thermal: str
+
+
+Entries = Iterator[tuple[Pair, Labels]]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One layout: its tree for people, what gives it away in words and in a source, and how its pairs are listed.
+
+    `marks(source, base)` returns the names, all beginning with `base`, that are there and give the layout away;
+    `entries(source, base, part, scan)` yields the pairs of `train` or `test`.
+    """
+
+    name: str
+    tree: str
+    looked_for: str
+    marks: Callable[[Source, str], set[str]]
+    entries: Callable[[Source, str, str, Scan], Entries]
