@@ -54,20 +54,24 @@ def sample_id_of(name: str, where: str) -> str:
     return match[1]
 
 
-def labels_of_coco(image: CocoImage, source: str, quirks: Counter[str]) -> Labels:
+def labels_of_coco(image: CocoImage, source: str, quirks: Counter[str], where: str) -> Labels:
     """Return the labels of one image of the published COCO files.
 
     Raises:
-        BadInputError: a class or a file name that FLIR-aligned does not have.
+        BadInputError: a class or a file name that FLIR-aligned does not have; the message begins with `where`.
     """
-    boxes = _boxes(((one.name, one.bbox, one.area, one.iscrowd, one.ignore) for one in image.objects), source, quirks)
-    return make_labels(sample_id_of(image.file_name, source), source, (image.width, image.height), boxes)
+    boxes = _boxes(((one.name, one.bbox, one.area, one.iscrowd, one.ignore) for one in image.objects), where, quirks)
+    return make_labels(sample_id_of(image.file_name, where), source, (image.width, image.height), boxes)
 
 
-def labels_of_voc(sample_id: str, voc: VocFile, source: str, quirks: Counter[str]) -> Labels:
-    """Return the labels of one VOC file, with the boxes as the published COCO files have them."""
+def labels_of_voc(sample_id: str, voc: VocFile, source: str, quirks: Counter[str], where: str) -> Labels:
+    """Return the labels of one VOC file, with the boxes as the published COCO files have them.
+
+    Raises:
+        BadInputError: a class that FLIR-aligned does not have; the message begins with `where`.
+    """
     boxes = _boxes(
-        ((one.name, one.bbox, one.bbox[2] * one.bbox[3], False, False) for one in voc.objects), source, quirks
+        ((one.name, one.bbox, one.bbox[2] * one.bbox[3], False, False) for one in voc.objects), where, quirks
     )
     return make_labels(sample_id, source, (voc.width, voc.height), boxes)
 
@@ -99,7 +103,7 @@ def make_labels(sample_id: str, source: str, size: tuple[int, int], boxes: tuple
 
 def _boxes(
     objects: Iterable[tuple[str, tuple[float, float, float, float], float, bool, bool]],
-    source: str,
+    where: str,
     quirks: Counter[str],
 ) -> tuple[Box, ...]:
     boxes = []
@@ -110,5 +114,5 @@ def _boxes(
             boxes.append(Box(bbox, _CLASS_OF[name], area, iscrowd, ignore))
             quirks["boxes that begin at -1"] += bbox[0] == -1 or bbox[1] == -1
         else:
-            raise BadInputError(f"{source}: unknown class {name!r}. {did_you_mean(name, [*_CLASS_OF, *_DROPPED])}")
+            raise BadInputError(f"{where}: unknown class {name!r}. {did_you_mean(name, [*_CLASS_OF, *_DROPPED])}")
     return tuple(boxes)

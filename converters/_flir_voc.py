@@ -76,8 +76,9 @@ class _Voc:
             if sample_id in without:
                 yield pair, make_labels(sample_id, place, SIZE, ())
                 continue
+            xml = xmls[sample_id]
             try:
-                yield pair, labels_of_voc(sample_id, read_voc(source, xmls[sample_id]), place, scan.quirks)
+                yield pair, labels_of_voc(sample_id, read_voc(source, xml), place, scan.quirks, source.where(xml))
             except BadInputError as error:
                 scan.faults.append(str(error))
         if part == PARTS[-1]:

@@ -119,14 +119,14 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not allowed")
+    raise ValueError(f"{name} is not allowed; write a finite number")
 
 
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     keys = dict(pairs)
     if len(keys) < len(pairs):
         twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
-        raise ValueError(f"duplicate key {twice!r}")
+        raise ValueError(f"duplicate key {twice!r}; keep one")
     return keys
 
 
@@ -178,6 +178,28 @@ def parse_json(text: str, where: str) -> Any:
     try:
         return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_refuse_duplicates)
     except RecursionError:
-        raise BadInputError(f"{where}: nested too deeply to be read") from None
-    except ValueError as error:
+        raise BadInputError(f"{where}: nested too deeply to be read; write it with flat objects") from None
+    except json.JSONDecodeError as error:
         raise BadInputError(f"{where}: not valid JSON: {error}") from None
+    except ValueError as error:
+        raise BadInputError(f"{where}: not valid JSON: {error}{_row_of_fault(text)}") from None
+
+
+def _row_of_fault(text: str) -> str:
+    """Return in which row of a list, counted from 1, strict reading ends; an empty text where there is no list."""
+    decoder = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_refuse_duplicates)
+    place, row = _after_blank(text, 0), 1
+    if not text.startswith("[", place):
+        return ""
+    while True:
+        try:
+            _, place = decoder.raw_decode(text, _after_blank(text, place + 1))
+        except ValueError:
+            return f" (row {row})"
+        place, row = _after_blank(text, place), row + 1
+
+
+def _after_blank(text: str, place: int) -> int:
+    while text[place : place + 1].isspace():
+        place += 1
+    return place

@@ -1,7 +1,7 @@
 """Recipes: what to train and how, as data that can name only registered things."""
 
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, Strict, ValidationError, field_validator
@@ -193,6 +193,7 @@ def load_recipe(name: str, preset: str = "paper", settings: tuple[str, ...] = ()
         raise BadInputError(f"{path}: name is {content.get('name')!r}, but the file's name says {path.stem!r}")
     if "preset" in content:
         raise BadInputError(f"{path}: preset is chosen with --preset, not in the recipe")
+    _require_inside(content.get("pretrained"), path)
     content["preset"] = preset
     recipe = _checked(content, str(path), BadInputError)
     if preset == "quick":
@@ -201,6 +202,16 @@ def load_recipe(name: str, preset: str = "paper", settings: tuple[str, ...] = ()
         _apply(content, settings)
         recipe = _checked(content, f"{recipe.name} with --set {' '.join(settings)}", UsageError)
     return recipe
+
+
+def _require_inside(pretrained: Any, path: Path) -> None:
+    """Raise unless a recipe file, which may be anybody's, names weights below the working folder."""
+    named = PurePath(pretrained) if isinstance(pretrained, str) else PurePath()
+    if named.is_absolute() or ".." in named.parts or str(named).startswith("~"):
+        raise BadInputError(
+            f"{path}: pretrained: {pretrained!r} leads out of the working folder; write `timm`, `none` or a file"
+            " below it, and name any other file with --set pretrained=FILE"
+        )
 
 
 def require_preset(preset: str) -> None:

@@ -408,6 +408,24 @@ def test_damage_inside_a_zip_is_named_when_the_member_is_read(name, tmp_path):
     assert str(caught.value).startswith(f"{tmp_path / 'archive'}: a: ")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_damage_is_a_fault_or_does_no_harm(kind, tmp_path):
+    rng = random.Random(kind)
+    whole = archive_bytes(kind, FILES.items())
+    for _ in range(150):
+        data = bytearray(whole[: rng.choice((len(whole), rng.randrange(1, len(whole))))])
+        for _ in range(rng.randrange(4)):
+            data[rng.randrange(len(data))] = rng.randrange(256)
+        (tmp_path / "archive").write_bytes(data)
+        try:
+            with open_source(tmp_path / "archive", tmp_path / ".out.spool") as source:
+                for name in source.names:
+                    source.read(name)
+        except BadInputError:
+            pass
+        assert [path.name for path in tmp_path.iterdir()] == ["archive"]
+
+
 def test_what_operating_systems_leave_is_passed_over_and_nested_archives_are_files(tmp_path):
     inner = zip_bytes([("../x", b"")])
     members = [("__MACOSX/._a", b""), (".DS_Store", b""), ("a/._b", b""), ("a/Thumbs.db", b""), ("a/in.zip", inner)]

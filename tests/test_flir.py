@@ -228,7 +228,8 @@ def published(path):
     """The labels of one published COCO file and what the converter counted on the way."""
     quirks = Counter()
     return [
-        labels_of_coco(image, image.file_name, quirks) for image in read_coco(FolderSource(path.parent), path.name)
+        labels_of_coco(image, image.file_name, quirks, path.name)
+        for image in read_coco(FolderSource(path.parent), path.name)
     ], quirks
 
 

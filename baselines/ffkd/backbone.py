@@ -14,6 +14,7 @@ from rgbt_bench.errors import BadInputError, MissingError, UsageError, enumerate
 
 OUT_INDICES = (2, 3, 4)
 REDUCTIONS = [8, 16, 32]
+_WANTED = "give a .safetensors file, or a .pth file of a state dict that torch.save wrote"
 
 
 def build_backbone(name: str, drop_path: float) -> nn.Module:
@@ -83,10 +84,12 @@ def _file_weights(path: Path) -> Mapping[str, Tensor]:
             return load_file(path)
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a broken or unsafe file fails in torch's unpickler in any way
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BadInputError(f"{path}: cannot be read as plain weights ({reason})") from error
+        # torch's own words advise to open it unsafely
+        raise BadInputError(
+            f"{path}: cannot be read as plain weights, and nothing else is opened; {_WANTED}"
+        ) from error
     if not isinstance(weights, Mapping) or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise BadInputError(f"{path}: not a state dict (names to tensors)")
+        raise BadInputError(f"{path}: not a state dict (names to tensors); {_WANTED}")
     return weights
 
 

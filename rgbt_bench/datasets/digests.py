@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from PIL import Image as Pillow
+from PIL import UnidentifiedImageError
 
 from rgbt_bench.files import canonical_json, sha256_json, sha256_text
 from rgbt_bench.schema import SCHEMA_VERSION, Box, Labels, Sample
@@ -67,7 +68,10 @@ def open_image(data: bytes) -> Pillow.Image:
     Raises:
         OSError: not such an image.
     """
-    return Pillow.open(io.BytesIO(data), formats=_FORMATS)
+    try:
+        return Pillow.open(io.BytesIO(data), formats=_FORMATS)
+    except UnidentifiedImageError:  # its words are of an object in memory
+        raise UnidentifiedImageError(f"not a readable {', '.join(_FORMATS[:-1])} or {_FORMATS[-1]} image") from None
 
 
 def image_digest(data: bytes) -> str:
