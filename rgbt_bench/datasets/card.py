@@ -2,17 +2,18 @@
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from rgbt_bench.datasets.arrow import card_features
-from rgbt_bench.datasets.store import Dataset, DatasetRecord
+from rgbt_bench.datasets.store import DatasetRecord
 from rgbt_bench.files import write_text
 
 
-def write_card(root: Path, record: DatasetRecord) -> None:
-    """Write `README.md` into a dataset folder whose shards and record are already there."""
+def write_card(root: Path, record: DatasetRecord, boxes: Mapping[str, Counter[str]]) -> None:
+    """Write `README.md` into a dataset folder; `boxes` counts those of each part of the default split by class."""
     environment = Environment(
         loader=PackageLoader("rgbt_bench", "datasets/templates"),
         undefined=StrictUndefined,
@@ -21,11 +22,6 @@ def write_card(root: Path, record: DatasetRecord) -> None:
         lstrip_blocks=True,
     )
     default = record.splits["default"]
-    counts = {part: Counter[str]() for part in default}
-    dataset = Dataset(root)
-    for part in default:
-        for labels in dataset.part(part).labels:
-            counts[part].update(record.info.classes[box.category] for box in labels.objects)
     # JSON is YAML: quoting is left to the serialiser, never to the template.
     front = {
         "pretty_name": record.info.title,
@@ -45,5 +41,5 @@ def write_card(root: Path, record: DatasetRecord) -> None:
         },
     }
     front_matter = "\n".join(f"{key}: {json.dumps(value)}" for key, value in front.items())
-    body = environment.get_template("card.md.jinja").render(record=record, info=record.info, counts=counts)
+    body = environment.get_template("card.md.jinja").render(record=record, info=record.info, counts=boxes)
     write_text(root / "README.md", f"---\n{front_matter}\n---\n{body}")

@@ -105,7 +105,9 @@ def is_jpeg(data: bytes) -> bool:
 
 
 def _jpeg_digest(data: bytes) -> str:
-    return hashlib.sha256(b"jpeg\n" + strip_jpeg_metadata(data)).hexdigest()
+    digest = hashlib.sha256(b"jpeg\n")
+    digest.update(strip_jpeg_metadata(data))
+    return digest.hexdigest()
 
 
 def _pixel_hash(image: Pillow.Image, mode: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -63,8 +64,9 @@ class PlannedSample:
     def identity(self) -> list[object]:
         """All that decides its row's bytes."""
         labels = self.item.labels
+        digests = [self.digests.label, self.digests.rgb, self.digests.thermal]
         told = [labels.illumination, labels.scene, labels.source]
-        return [self.sample_id, *astuple(self.digests), self.weight, self.contents, *told]
+        return [self.sample_id, *digests, self.weight, self.contents, *told]
 
 
 @dataclass(frozen=True)
@@ -165,6 +167,10 @@ class DatasetWriter:
             fingerprint=fingerprint(digests, self.info.classes),
         )
         self._write_records(record, splits, digests)
+        boxes = {part: Counter[str]() for part in splits[DEFAULT_SPLIT]}
+        for one in planned:
+            boxes[one.item.part].update(self.info.classes[box.category] for box in one.item.labels.objects)
+        write_card(self.aside, record, boxes)
         return record
 
     def finish(self, report: dict[str, Any]) -> None:
@@ -231,7 +237,6 @@ class DatasetWriter:
         for name, parts in splits.items():
             write_json(self.aside / SPLITS_FOLDER / f"{name}.json", {part: list(ids) for part, ids in parts.items()})
         write_json(self.aside / RECORD_FILE, record.model_dump(mode="json"))
-        write_card(self.aside, record)
 
 
 def _holds(plan_file: Path, plan: str) -> bool:
