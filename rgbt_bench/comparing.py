@@ -17,7 +17,7 @@ from rgbt_bench.metrics.detection import ground_truth
 from rgbt_bench.metrics.resampling import columns, encode, resampled_figures
 from rgbt_bench.predictions import read_predictions
 from rgbt_bench.results import Figure, Interval, Result
-from rgbt_bench.scoring import aliases, describe, require_boxes, usable_cores
+from rgbt_bench.scoring import aliases, describe, require_boxes
 from rgbt_bench.sides import Scored, Side, find_side
 from rgbt_bench.statistics import (
     LEAST_SEED_PAIRS,
@@ -31,6 +31,7 @@ from rgbt_bench.statistics import (
     interval,
     p_value,
 )
+from rgbt_bench.workers import usable_cores
 
 Floats = NDArray[np.float64]
 _Pair = tuple[Scored, Scored]

@@ -265,8 +265,8 @@ def _leftovers() -> Iterator[Check]:
     from rgbt_bench.finding import DELETED
 
     sets, runs = paths.datasets_home(), paths.runs_home()
-    found = [*sets.glob("*.partial"), *sets.glob("*.replaced"), *runs.glob("*/*/*/checkpoint.partial")]
-    found += [*runs.glob("*/*/*/checkpoint.replaced"), *runs.glob(f"{DELETED}/*")]
+    found = [path for pattern in ("*.partial", "*.replaced", ".*.spool") for path in sets.glob(pattern)]
+    found += runs.glob(f"{DELETED}/*")
     if not found:
         yield Check("leftovers", "ok", "none")
     for path in sorted(found):

@@ -13,7 +13,7 @@ from rgbt_bench.files import read_json
 from rgbt_bench.recipes import Recipe
 from rgbt_bench.registry import recipe_files
 from rgbt_bench.results import RESULT_FILE, Result, read_result
-from rgbt_bench.runs import PREDICTIONS_FILE, RUN_FILE, WEIGHTS_FILE, State
+from rgbt_bench.runs import PREDICTIONS_FILE, RUN_FILE, WEIGHTS_FILE, State, result_in, state_of
 
 MIN_KEY = 4
 DELETED = ".deleted"  # where a run is moved to while it is deleted; too high up to be read as a run
@@ -55,16 +55,11 @@ class RunFolder:
     @property
     def state(self) -> State:
         """What is left to do, read from what is in the folder."""
-        if self.weights.is_file():
-            return "done" if self.find_result() else "to evaluate"
-        return "to resume" if (self.folder / "checkpoint").is_dir() else "to train"
+        return state_of(self.folder)
 
     def find_result(self) -> Result | None:
         """Return the run's result, or None where there is no readable one."""
-        try:
-            return read_result(self.folder / RESULT_FILE)
-        except BenchError:
-            return None
+        return result_in(self.folder)
 
     def result(self) -> Result:
         """Return the run's result.
@@ -148,7 +143,7 @@ def run_folders(home: Path | None = None) -> Iterator[Path]:
 def find_run(text: str, home: Path | None = None, finished: bool = True) -> RunFolder:
     """Return the run that a text means: its folder, (DATASET/)RECIPE(-PRESET)(/KEY), or the start of its key.
 
-    Under the runs home only finished runs are meant, unless `finished` is off.
+    Under the runs home only runs with a result are meant, unless `finished` is off.
 
     Raises:
         MissingError: there is no such folder, or no finished run of that name.
@@ -162,7 +157,7 @@ def find_run(text: str, home: Path | None = None, finished: bool = True) -> RunF
         raise MissingError(f"{text}: no run here (no {RUN_FILE}); `rgbt-bench runs list` shows the runs under {home}")
     every = runs_under(home)
     called = [one for one in every if one.is_called(text)]
-    chosen = [one for one in called if one.state == "done"] if finished else called
+    chosen = [one for one in called if one.find_result()] if finished else called
     if len(chosen) == 1:
         return chosen[0]
     if chosen:

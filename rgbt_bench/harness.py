@@ -21,7 +21,7 @@ from rgbt_bench.results import (
     Result,
     read_result,
 )
-from rgbt_bench.runs import PREDICTIONS_FILE, RUN_FILE, Run, in_order
+from rgbt_bench.runs import CHECKPOINT_FOLDER, LOCK_FILE, PREDICTIONS_FILE, RUN_FILE, Run, in_order
 from rgbt_bench.scoring import require_boxes, score_file
 from rgbt_bench.submissions import Progress, Requirement, Submission, TrainContext, no_progress
 from rgbt_bench.torchrun import started_together
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from rgbt_bench.training.processes import Processes
 
 TEST_PART = "test"
-LOCK_FILE = ".lock"
 # What torch says in another process when one is gone; it has no error class for it.
 _LOST = re.compile(r"gloo|nccl|connection (closed|reset)|timed out", re.IGNORECASE)
 
@@ -176,7 +175,7 @@ def _train_duration(folder: Path) -> dict[str, float]:
 
 
 def _history(folder: Path) -> list[dict[str, float]] | None:
-    state = folder / "checkpoint" / "state.json"
+    state = folder / CHECKPOINT_FOLDER / "state.json"
     return list(read_json(state)["history"]) if state.is_file() else None
 
 

@@ -14,10 +14,8 @@ from filelock import FileLock, Timeout
 from rgbt_bench import paths
 from rgbt_bench.errors import UsageError, enumerate_faults, unknown_name
 from rgbt_bench.finding import DELETED, RunFolder, find_run, runs_under
+from rgbt_bench.runs import CHECKPOINT_FOLDER, LOCK_FILE
 
-LOCK_FILE = ".lock"
-# The folder of the last epoch, and what a process killed while swapping it leaves.
-CHECKPOINTS = ("checkpoint", "checkpoint.partial", "checkpoint.replaced")
 STATES = ("done", "to evaluate", "to resume", "to train", "running")
 KEY = 12
 DAY = 86_400.0
@@ -112,7 +110,7 @@ def usage(folder: Path) -> tuple[int, float]:
     for path in _files(folder):
         stat = path.stat(follow_symlinks=False)
         size += stat.st_size
-        if path.name != LOCK_FILE:  # which is touched whenever somebody looks
+        if not path.name.startswith(LOCK_FILE):  # it and its owner are touched whenever somebody looks
             changed = max(changed, stat.st_mtime)
     return size, changed or folder.stat().st_mtime
 
@@ -255,11 +253,13 @@ def _add_checkpoints(chosen: _Chosen, every: Sequence[RunFolder], home: Path, ol
             continue
         if older_than is not None and _age_in_days(run.folder) <= older_than:
             continue
-        found = [path for name in CHECKPOINTS if (path := run.folder / name).is_dir()]
-        if any(_is_linked(path, home) for path in found):
+        path = run.folder / CHECKPOINT_FOLDER
+        if not path.is_dir():
+            continue
+        if _is_linked(path, home):
             chosen.kept.append(f"{run.label}: its checkpoint is a link, or lies behind one; links are not followed")
-        elif found and is_locked(run.folder):
+        elif is_locked(run.folder):
             chosen.kept.append(f"{run.label}: a process works on it")
         else:
             why = "checkpoint of a finished run"
-            chosen.deletions |= {path: Deletion(path, why, usage(path)[0], run) for path in found}
+            chosen.deletions[path] = Deletion(path, why, usage(path)[0], run)

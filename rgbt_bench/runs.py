@@ -10,12 +10,14 @@ from rgbt_bench.datasets.store import Dataset
 from rgbt_bench.errors import BenchError, UsageError, unknown_name
 from rgbt_bench.files import sha256_json
 from rgbt_bench.recipes import Recipe, circle, load_recipe, recipe_path
-from rgbt_bench.results import RESULT_FILE, read_result
+from rgbt_bench.results import RESULT_FILE, Result, read_result
 
 WEIGHTS_FILE = "weights.safetensors"
 PREDICTIONS_FILE = "predictions.json"
 RUN_FILE = "run.json"
 SHEET_FILE = "predictions.png"
+CHECKPOINT_FOLDER = "checkpoint"
+LOCK_FILE = ".lock"
 MAX_SEED = 2**32 - 1
 State = Literal["done", "to evaluate", "to resume", "to train"]
 
@@ -50,17 +52,22 @@ class Run:
     @property
     def state(self) -> State:
         """What is left to do, read from what is in the folder."""
-        if self.weights.is_file():
-            return "done" if self._has_result() else "to evaluate"
-        return "to resume" if (self.folder / "checkpoint").is_dir() else "to train"
+        return state_of(self.folder)
 
-    def _has_result(self) -> bool:
-        """Tell whether there is a readable result; a damaged one is cheap to make again."""
-        try:
-            read_result(self.folder / RESULT_FILE)
-        except BenchError:
-            return False
-        return True
+
+def state_of(folder: Path) -> State:
+    """Return what is left to do in a run's folder, read from what is in it."""
+    if (folder / WEIGHTS_FILE).is_file():
+        return "done" if result_in(folder) else "to evaluate"
+    return "to resume" if (folder / CHECKPOINT_FOLDER).is_dir() else "to train"
+
+
+def result_in(folder: Path) -> Result | None:
+    """Return the result in a run's folder, or None where there is no readable one; it is cheap to make again."""
+    try:
+        return read_result(folder / RESULT_FILE)
+    except BenchError:
+        return None
 
 
 def plan_run(

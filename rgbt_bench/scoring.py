@@ -1,6 +1,5 @@
 """Scoring a predictions file: validated whole, scored by the track's protocol, and written down with its provenance."""
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -29,6 +28,7 @@ from rgbt_bench.results import (
     now,
 )
 from rgbt_bench.statistics import LEVEL, RESAMPLES, SEED, Blocks, blocks, draw_weights, interval
+from rgbt_bench.workers import usable_cores
 
 _SUBSETS = ("day", "night")
 
@@ -121,11 +121,6 @@ def detection_metrics(part: Part, detections: Detections, evaluator: Evaluator =
             figures=figures, per_class=per_class_intervals, subsets=subset_intervals, resampling=resamplings
         ),
     )
-
-
-def usable_cores() -> int:
-    """Return how many processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def describe(cut: Blocks, resamples: int = RESAMPLES, undefined: Mapping[str, int] | None = None) -> Resampling:

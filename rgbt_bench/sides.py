@@ -1,18 +1,16 @@
 """What a person names to be compared: a run, all finished seeds of a recipe, or a predictions file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rgbt_bench.datasets.splits import dataset_name
-from rgbt_bench.errors import BadInputError, BenchError, MissingError, UsageError, unknown_name
+from rgbt_bench.errors import BadInputError, MissingError, UsageError
 from rgbt_bench.files import sha256_file
+from rgbt_bench.finding import RunFolder, find_run, runs_under
 from rgbt_bench.recipes import load_recipe
 from rgbt_bench.registry import recipe_files
-from rgbt_bench.results import RESULT_FILE, Result, read_result
-from rgbt_bench.runs import PREDICTIONS_FILE, finished_runs
-
-LEAST_KEY = 4
+from rgbt_bench.results import RESULT_FILE, ModelProvenance, Result
 
 
 @dataclass(frozen=True)
@@ -45,27 +43,8 @@ class Side:
     scored: tuple[Scored, ...]
 
 
-@dataclass(frozen=True)
-class _Found:
-    folder: Path
-    result: Result
-
-    @property
-    def on(self) -> str:
-        return dataset_name(self.result.data.dataset, self.result.data.split)
-
-    @property
-    def recipe(self) -> str:
-        return self.result.model.recipe if self.result.model else ""
-
-    @property
-    def side(self) -> Side:
-        name = f"{self.recipe or self.folder.parent.name} {self.folder.name}"
-        return Side(name, (Scored(self.folder / PREDICTIONS_FILE, self.result),))
-
-
 def find_side(text: str, preset: str = "paper", dataset: str | None = None) -> Side:
-    """Return what a text means: a run's folder, a predictions file, the start of a run's key, or a recipe's name.
+    """Return what a text means: a predictions file, a recipe's name, or a run as `find_run` knows it.
 
     A recipe's name means every finished seed of it with this preset, on `dataset` (a name with `@SPLIT`) where one is
     given, as the recipe is now.
@@ -75,47 +54,56 @@ def find_side(text: str, preset: str = "paper", dataset: str | None = None) -> S
         MissingError: no such file, or nothing of it has finished.
     """
     path = Path(text).expanduser()
-    if (path / RESULT_FILE).is_file():
-        return _Found(path, read_result(path / RESULT_FILE)).side
     if path.is_file():
         return Side(text, (Scored(path),))
-    if "/" in text or "\\" in text or path.suffix == ".json":
-        raise MissingError(f"{text}: no predictions file, and no folder of a finished run (no {RESULT_FILE} in it)")
-    found = list(_finished())
-    named = [one for one in found if one.recipe == text]
-    if named or text in recipe_files():
-        return _of_recipe(text, named, preset, dataset)
-    started = [one for one in found if len(text) >= LEAST_KEY and one.folder.name.startswith(text)]
-    if len(started) == 1:
-        return started[0].side
-    if started:
-        raise UsageError(f"{text!r} begins the keys of several runs: {_keys(started)}; write more of one")
-    raise unknown_name(
-        "run", text, {*recipe_files(), *(one.recipe for one in found), *(one.folder.name for one in found)}
-    )
+    if path.suffix == ".json":
+        raise MissingError(f"{text}: no such predictions file")
+    finished = list(_finished())
+    if text in recipe_files() or any(one.recipe == text for one in finished):
+        return _of_recipe(text, [one for one in finished if one.recipe == text], preset, dataset)
+    run = find_run(text)
+    return Side(f"{run.recipe} {run.key}", (Scored(run.predictions, run.result()),))
 
 
-def _finished() -> Iterator[_Found]:
-    for folder in finished_runs():
-        try:
-            result = read_result(folder / RESULT_FILE)
-        except BenchError:
-            continue
-        if result.model is not None:
-            yield _Found(folder, result)
+@dataclass(frozen=True)
+class _Finished:
+    """A finished run and the model provenance of its result."""
+
+    run: RunFolder
+    result: Result
+    model: ModelProvenance
+
+    @property
+    def recipe(self) -> str:
+        return self.model.recipe
+
+    @property
+    def on(self) -> str:
+        return dataset_name(self.result.data.dataset, self.result.data.split)
+
+    @property
+    def scored(self) -> Scored:
+        return Scored(self.run.predictions, self.result)
 
 
-def _keys(found: list[_Found]) -> str:
-    return ", ".join(f"{one.folder.name} (seed {one.result.model.seed})" for one in found if one.result.model)
+def _finished() -> Iterator[_Finished]:
+    for run in runs_under():
+        result = run.find_result()
+        if result is not None and result.model is not None:
+            yield _Finished(run, result, result.model)
 
 
-def _of_recipe(name: str, found: list[_Found], preset: str, dataset: str | None) -> Side:
-    fitting = [one for one in found if one.result.model and one.result.model.preset == preset]
+def _keys(found: Sequence[_Finished]) -> str:
+    return ", ".join(f"{one.run.key} (seed {one.model.seed})" for one in found)
+
+
+def _of_recipe(name: str, found: Sequence[_Finished], preset: str, dataset: str | None) -> Side:
+    fitting = [one for one in found if one.model.preset == preset]
     if dataset is not None:
         fitting = [one for one in fitting if one.on == dataset]
     if not fitting:
         where = f" on {dataset}" if dataset else ""
-        others = sorted({f"{one.result.model.preset} on {one.on}" for one in found if one.result.model})
+        others = sorted({f"{one.model.preset} on {one.on}" for one in found})
         hint = f" Finished: preset {', '.join(others)}." if others else f" `rgbt-bench run {name}` makes one."
         raise MissingError(f"{name}: no finished run with preset {preset}{where}.{hint}")
     sets = sorted({one.on for one in fitting})
@@ -123,14 +111,14 @@ def _of_recipe(name: str, found: list[_Found], preset: str, dataset: str | None)
         raise UsageError(f"{name} was run on {' and '.join(sets)}; say which with --dataset")
     if name in recipe_files():
         digest = load_recipe(name, preset).digest
-        current = [one for one in fitting if one.result.model and one.result.model.recipe_digest == digest]
+        current = [one for one in fitting if one.model.recipe_digest == digest]
         if not current:
             raise MissingError(
                 f"{name}: its finished runs are of other settings or of an earlier version of the recipe; name a run by"
                 f" its key: {_keys(fitting)}"
             )
         fitting = current
-    scored = sorted((one.side.scored[0] for one in fitting), key=lambda one: one.seed or 0)
+    scored = sorted((one.scored for one in fitting), key=lambda one: one.seed or 0)
     seeds = [one.seed for one in scored]
     if len(set(seeds)) < len(seeds):
         raise UsageError(f"{name} has several finished runs of one seed; name one by its key: {_keys(fitting)}")

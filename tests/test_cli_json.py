@@ -24,6 +24,7 @@ CALLS = {
     "evaluate": "evaluate PREDICTIONS --dataset sample",
     "latency": "latency ffkd-student-rgb --preset quick --batch 1 --device cpu",
     "reproduce": "reproduce ffkd/table-2",
+    "compare": "compare PREDICTIONS PREDICTIONS --dataset sample",
     "predict": "predict ffkd-student-rgb --rgb PICTURE --device cpu",
     "preview": "preview ffkd-student-rgb --out SHEET",
     "diff": "diff sample sample",

@@ -43,7 +43,7 @@ def compare(
     runs: Annotated[
         list[str],
         typer.Argument(
-            metavar="RUN RUN [RUN...]",
+            metavar="RUN",
             help="A run's folder, the start of its key, a recipe (all its finished seeds), or a predictions file.",
         ),
     ],
@@ -54,7 +54,7 @@ def compare(
     preset: Preset = "paper",
     metric: Annotated[str, typer.Option(help="AP, AP50, AR100, ... or 'CLASS AP50'.")] = "AP",
     all_pairs: Annotated[bool, typer.Option("--all-pairs", help="Every pair, not only the first with each.")] = False,
-    resamples: Annotated[int, typer.Option(min=100, max=100_000, help="How many resamples are drawn.")] = 1000,
+    resamples: Annotated[int, typer.Option(min=100, max=20_000, help="How many resamples are drawn.")] = 1000,
     as_json: Json = False,
 ) -> None:
     """Test whether runs differ: paired resamples of blocks (and seeds), intervals, Holm-corrected p-values."""

@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from rgbt_bench.errors import BenchError, UsageError
 from rgbt_bench.files import copy_file, write_text, write_with
 from rgbt_bench.recipes import ScheduleConfig
+from rgbt_bench.runs import CHECKPOINT_FOLDER
 from rgbt_bench.training.checkpoints import (
     LoopState,
     load_checkpoint,
@@ -26,7 +27,6 @@ from rgbt_bench.training.curves import draw_curves
 from rgbt_bench.training.processes import Processes, processes
 from rgbt_bench.training.task import Losses, Task
 
-CHECKPOINT_FOLDER = "checkpoint"
 LOSS_FILE = "losses.jsonl"
 CURVE_FILE = "losses.png"
 DRAWN_EVERY_S = 30.0  # a picture takes longer than an epoch of a small set
