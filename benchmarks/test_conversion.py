@@ -10,7 +10,6 @@ from PIL import Image as Pillow
 sys.path.insert(0, str(Path(__file__).parent))
 
 from generate_pairs import generate
-
 from rgbt_bench.converting import ITEMS_PER_TASK, convert
 from rgbt_converters.flir import Flir
 

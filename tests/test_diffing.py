@@ -11,7 +11,8 @@ import pytest
 from PIL import Image as Pillow
 
 from cli_cases import only_object
-from rgbt_bench.converting import Converter, Images, Item, Scan, convert
+from rgbt_bench.converting import Converter, Images, Scan, convert
+from rgbt_bench.datasets.sample_converter import to_item
 from rgbt_bench.datasets.store import Dataset
 from rgbt_bench.diffing import diff, label_change, to_dict
 from rgbt_bench.errors import BadInputError
@@ -50,14 +51,13 @@ def made(tmp_path):
             layouts: ClassVar[dict[str, str]] = {}
             needs_path = False
 
-            def scan(self, root):
-                items = [self.item(part, one) for part, samples in parts.items() for one in samples]
+            def scan(self, source):
+                items = [to_item(part, one) for part, samples in parts.items() for one in samples]
                 return Scan("memory", items, named_splits=[SplitList("small", {"train": ("a",), "test": ("c",)})])
 
-            def item(self, part, one):
-                labels = Labels(**{name: getattr(one, name) for name in Labels.__slots__})
-                mask = png(masks[one.sample_id], 1) if masks else None
-                return Item(part, labels, lambda: Images(one.rgb, one.thermal, mask), 1, "")
+            def read(self, source, item):
+                one = next(one for one in parts[item.part] if one.sample_id == item.labels.sample_id)
+                return Images(one.rgb, one.thermal, png(masks[one.sample_id], 1) if masks else None)
 
         folder = tmp_path / f"{name}-{len(list(tmp_path.iterdir()))}"
         convert(MadeUp(), None, folder)

@@ -20,8 +20,9 @@ from rgbt_bench.metrics.detection import GroundTruth, coco_figures, ground_truth
 from rgbt_bench.metrics.resampling import columns, encode, resampled_figures
 from rgbt_bench.predictions import Detections
 from rgbt_bench.schema import Labels
+from rgbt_bench.sources import FolderSource
 from rgbt_bench.statistics import blocks, draw_weights, standard_error
-from rgbt_converters.flir import CLASSES, labels_of_coco
+from rgbt_converters._flir_labels import CLASSES, labels_of_coco
 from rgbt_converters.formats.coco import read_coco
 
 FALSE_POSITIVES = 4.0  # a frame, on average
@@ -31,7 +32,8 @@ HALF_FOUND = 20.0  # side of a box, in pixels, at which half of them are found
 def read_labels(path: Path) -> list[Labels]:
     """Return the labels of a published COCO file of FLIR-aligned in the order of the sample ids."""
     quirks: Counter[str] = Counter()
-    labels = [labels_of_coco(image, image.file_name, quirks) for image in read_coco(path)]
+    images = read_coco(FolderSource(path.parent), path.name)
+    labels = [labels_of_coco(image, image.file_name, quirks, path.name) for image in images]
     return sorted(labels, key=lambda one: one.sample_id)
 
 
