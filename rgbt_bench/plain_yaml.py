@@ -11,7 +11,7 @@ MAX_DEPTH = 32
 
 
 class YamlFaultError(Exception):
-    """Why a text is not the YAML that a recipe may hold."""
+    """Why a text is not YAML of plain data."""
 
 
 def load_plain_yaml(text: str) -> Any:
@@ -27,12 +27,12 @@ def load_plain_yaml(text: str) -> Any:
         for event in yaml.parse(text):
             line = event.start_mark.line + 1
             if getattr(event, "anchor", None) or getattr(event, "tag", None):
-                raise YamlFaultError(f"line {line}: YAML tags, anchors and aliases are refused in a recipe")
+                raise YamlFaultError(f"line {line}: YAML tags, anchors and aliases are refused")
             if getattr(event, "version", None) or getattr(event, "tags", None):
-                raise YamlFaultError(f"line {line}: YAML directives are refused in a recipe")
+                raise YamlFaultError(f"line {line}: YAML directives are refused")
             depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
             if depth > MAX_DEPTH:
-                raise YamlFaultError(f"line {line}: nested too deeply for a recipe")
+                raise YamlFaultError(f"line {line}: nested too deeply")
         content = yaml.load(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -56,6 +56,6 @@ def _require_plain(value: Any, at: str) -> None:
         for place, inner in enumerate(value):
             _require_plain(inner, f"{at}.{place}")
     elif isinstance(value, float) and not isfinite(value):
-        raise YamlFaultError(f"{where}{value} is no figure a recipe can have")
+        raise YamlFaultError(f"{where}{value} is no figure that JSON can have")
     elif not isinstance(value, str | int | float | None):
         raise YamlFaultError(f"{where}{value} is read as a {type(value).__name__}; quote it if it is a text")

@@ -15,7 +15,11 @@ from .options import Json, emit
 def convert(
     dataset: Annotated[str, typer.Argument(help="Which dataset; `rgbt-bench list datasets` names them.")],
     path: Annotated[
-        Path | None, typer.Argument(help="The original archive's folder; without it: how to get it.")
+        Path | None,
+        typer.Argument(
+            help="The original dataset: a folder, or a zip or tar archive (also .gz, .bz2, .xz); without it: how to"
+            " get it."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Where to write; default: the datasets folder, by name.")] = None,
     on_error: Annotated[

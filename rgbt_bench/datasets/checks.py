@@ -75,12 +75,12 @@ def _look_at_image(kind: str, image: Image, sample: Labels) -> tuple[str, list[s
         if (opened.width, opened.height) != (sample.width, sample.height):
             size = f"{sample.width}x{sample.height}"
             faults.append(f"{opened.width}x{opened.height}, but the labels and the pair say {size}")
-        if fault := _channel_fault(kind, opened):
+        if fault := channel_fault(kind, opened):
             faults.append(fault)
         return digest, faults
 
 
-def _channel_fault(kind: str, picture: Pillow.Image) -> str:
+def channel_fault(kind: str, picture: Pillow.Image) -> str:
     """Return what is wrong with an image's channels, or an empty text."""
     mode = picture.mode
     if kind == "rgb" and mode.startswith(("I", "F")):

@@ -1,14 +1,14 @@
 """Loose pairs of image files as a part of a dataset, so that any submission predicts on them unchanged."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image as Pillow
 
+from rgbt_bench.datasets.checks import MAX_PIXELS, channel_fault
 from rgbt_bench.datasets.digests import fingerprint, open_image, sample_digests, strip_jpeg_metadata
 from rgbt_bench.datasets.splits import DEFAULT_SPLIT, split_hash
 from rgbt_bench.datasets.store import Dataset, DatasetRecord, Part, part_record
@@ -16,7 +16,6 @@ from rgbt_bench.errors import BadInputError, MissingError, UsageError, enumerate
 from rgbt_bench.schema import SCHEMA_VERSION, DatasetInfo, Image, Labels, Modality, Sample
 
 PART = "loose"
-MAX_PIXELS = 64_000_000
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"})
 
 
@@ -167,7 +166,8 @@ def _check(pair: PairFiles, info: DatasetInfo) -> tuple[tuple[int, int], list[st
                 if opened.format in ("JPEG", "MPO"):
                     strip_jpeg_metadata(data)  # a decoder mends what has no digest
                 sizes[path] = (opened.width, opened.height)
-                faults += [f"{path}: {fault}" for fault in _channel_faults(kind, opened, info)]
+                fault = channel_fault(kind, opened) or (_range_fault(opened, info) if kind == "thermal" else "")
+                faults += [f"{path}: {fault}"] if fault else []
         except Exception as error:  # a damaged file makes a decoder raise almost anything
             faults.append(f"{path}: cannot be decoded: {str(error).replace(repr(path), '') or type(error).__name__}")
     if len(set(sizes.values())) > 1:
@@ -176,22 +176,14 @@ def _check(pair: PairFiles, info: DatasetInfo) -> tuple[tuple[int, int], list[st
     return next(iter(sizes.values()), (0, 0)), faults
 
 
-def _channel_faults(kind: str, picture: Pillow.Image, info: DatasetInfo) -> Iterator[str]:
-    deep = picture.mode.startswith(("I", "F"))
-    if kind == "rgb":
-        if deep:
-            yield f"8-bit colour was expected, not Pillow's mode {picture.mode}"
-        return
-    if picture.mode.startswith("F") or (picture.mode not in ("L", "RGB") and not deep):
-        yield f"a thermal image has one 8- or 16-bit channel, not Pillow's mode {picture.mode}"
-        return
-    values = np.asarray(picture)
-    if picture.mode == "RGB" and not (values == values[..., :1]).all():
-        yield "not a thermal image: its three channels differ (false colours?)"
+def _range_fault(picture: Pillow.Image, info: DatasetInfo) -> str:
+    """Return why a thermal image's depth is not that of a dataset, or an empty text."""
     low, high = info.thermal_range
-    if deep != (high > 255):
-        bits = "16" if deep else "8"
-        yield f"a {bits}-bit thermal image, but {info.name} declares the range {low:g}..{high:g}; bring it to that one"
+    deep = picture.mode.startswith("I")
+    if deep == (high > 255):
+        return ""
+    bits = "16" if deep else "8"
+    return f"a {bits}-bit thermal image, but {info.name} declares the range {low:g}..{high:g}; bring it to that one"
 
 
 def _read(path: Path) -> Image:
