@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element, ParseError
+from xml.etree.ElementTree import fromstring as parse_plain
 
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
@@ -42,7 +43,7 @@ def read_voc(source: Source, name: str) -> VocFile:
     path = source.where(name)
     data = source.read(name)
     try:
-        root = fromstring(data, forbid_dtd=True)
+        root = _parse(data)
     except DefusedXmlException:
         raise BadInputError(f"{path}: XML with a DTD or entities is refused; remove the declaration") from None
     except (ParseError, ValueError, LookupError) as error:  # Value, Lookup: an encoding expat does not know
@@ -54,8 +55,18 @@ def read_voc(source: Source, name: str) -> VocFile:
         raise BadInputError(f"{path}: {error}") from None
 
 
+def _parse(data: bytes) -> Element:
+    """Return the root element; defusedxml, which is slower, reads what may declare anything."""
+    if b"<!" in data or b"<?" in data or not data.isascii():
+        return fromstring(data, forbid_dtd=True)
+    return parse_plain(data.decode())  # noqa: S314 - without a declaration there is no entity to expand
+
+
 def _object(element: Element) -> VocObject:
-    xmin, ymin, xmax, ymax = (float(_text(element, f"bndbox/{edge}")) for edge in ("xmin", "ymin", "xmax", "ymax"))
+    box = element.find("bndbox")
+    if box is None:
+        raise ValueError("<bndbox> is missing")
+    xmin, ymin, xmax, ymax = (float(_text(box, edge)) for edge in ("xmin", "ymin", "xmax", "ymax"))
     return VocObject(_text(element, "name"), (xmin, ymin, xmax, ymax))
 
 

@@ -10,6 +10,7 @@ from PIL import ImageChops
 
 from rgbt_bench.datasets.digests import (
     SampleDigests,
+    is_jpeg,
     mask_digest,
     open_image,
     picture_digest,
@@ -69,20 +70,22 @@ def _look_at_image(kind: str, image: Image, sample: Labels) -> tuple[str, list[s
     with open_image(image.data) as opened:
         if opened.width * opened.height > MAX_PIXELS:
             return "", [f"{opened.width}x{opened.height} is above {MAX_PIXELS} pixels"]
+        mode = opened.mode
+        if kind == "rgb" and is_jpeg(image.data):
+            opened.draft("L", None)  # reads every coefficient, which is where a JPEG breaks, and converts no colours
         opened.load()
         digest = mask_digest(opened) if kind == "mask" else picture_digest(image.data, opened)
         faults = []
         if (opened.width, opened.height) != (sample.width, sample.height):
             size = f"{sample.width}x{sample.height}"
             faults.append(f"{opened.width}x{opened.height}, but the labels and the pair say {size}")
-        if fault := channel_fault(kind, opened):
+        if fault := channel_fault(kind, opened, mode):
             faults.append(fault)
         return digest, faults
 
 
-def channel_fault(kind: str, picture: Pillow.Image) -> str:
-    """Return what is wrong with an image's channels, or an empty text."""
-    mode = picture.mode
+def channel_fault(kind: str, picture: Pillow.Image, mode: str) -> str:
+    """Return what is wrong with an image's channels, or an empty text; `mode` is Pillow's as the file has it."""
     if kind == "rgb" and mode.startswith(("I", "F")):
         return f"8-bit colour was expected, not Pillow's mode {mode}"
     if kind == "mask" and mode not in ("L", "P"):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
 
-from rgbt_bench.files import canonical_json, sha256_json, sha256_text
+from rgbt_bench.files import canonical_json, sha256_text
 from rgbt_bench.schema import SCHEMA_VERSION, Box, Labels, Sample
 
 _JPEG_START = b"\xff\xd8"
@@ -135,16 +135,11 @@ def sample_label_digest(labels: Labels, classes: tuple[str, ...], mask: str | No
 
     The order of its boxes does not matter, duplicates count.
     """
-    return sha256_json(
-        [
-            labels.sample_id,
-            labels.width,
-            labels.height,
-            sorted((_canonical_box(box, classes) for box in labels.objects), key=canonical_json),
-            sorted([_number(value) for value in region] for region in labels.ignore_regions),
-            mask,
-        ]
-    )
+    boxes = sorted(canonical_json(_canonical_box(box, classes)) for box in labels.objects)
+    regions = sorted([_number(value) for value in region] for region in labels.ignore_regions)
+    # The canonical JSON of one list, of which each box was written once.
+    head, tail = canonical_json([labels.sample_id, labels.width, labels.height]), canonical_json([regions, mask])
+    return sha256_text(f"{head[:-1]},[{','.join(boxes)}],{tail[1:]}")
 
 
 def sample_digests(sample: Sample, classes: tuple[str, ...]) -> SampleDigests:

@@ -166,7 +166,9 @@ def _check(pair: PairFiles, info: DatasetInfo) -> tuple[tuple[int, int], list[st
                 if opened.format in ("JPEG", "MPO"):
                     strip_jpeg_metadata(data)  # a decoder mends what has no digest
                 sizes[path] = (opened.width, opened.height)
-                fault = channel_fault(kind, opened) or (_range_fault(opened, info) if kind == "thermal" else "")
+                fault = channel_fault(kind, opened, opened.mode) or (
+                    _range_fault(opened, info) if kind == "thermal" else ""
+                )
                 faults += [f"{path}: {fault}"] if fault else []
         except Exception as error:  # a damaged file makes a decoder raise almost anything
             faults.append(f"{path}: cannot be decoded: {str(error).replace(repr(path), '') or type(error).__name__}")
