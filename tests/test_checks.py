@@ -1,4 +1,4 @@
-"""Looking at a sample: a JPEG whose colours are not converted breaks where a whole decode breaks."""
+"""Looking at a sample: a JPEG of which few pixels are made breaks where a whole decode breaks."""
 
 import io
 
@@ -42,25 +42,26 @@ def damaged(rng, data):
     return bytes(found)
 
 
-def decodes(data):
-    """Tell whether a whole decode succeeds, and a digest can be made, of a picture of the right size."""
+def decodes(data, mode):
+    """Tell whether a whole decode succeeds, and a digest can be made, of a picture of the right size and mode."""
     try:
         with Pillow.open(io.BytesIO(data), formats=["JPEG"]) as picture:
             picture.load()
         strip_jpeg_metadata(data)
     except Exception:
         return False
-    return picture.size == SIZE
+    return picture.size == SIZE and (mode == "RGB" or picture.mode == mode)
 
 
-def test_a_damaged_jpeg_is_refused_where_a_whole_decode_fails():
+@pytest.mark.parametrize(("kind", "mode"), [("rgb", "RGB"), ("thermal", "L")])
+def test_a_damaged_jpeg_is_refused_where_a_whole_decode_fails(kind, mode):
     rng = np.random.default_rng(0)
-    thermal = Image(encoded(rng, "L"), "t.jpg")
+    images = {"rgb": Image(encoded(rng), "c.jpg"), "thermal": Image(encoded(rng, "L"), "t.jpg")}
     seen = {True: 0, False: 0}
     for case in range(CASES):
-        data = damaged(rng, encoded(rng))
-        sample = Sample(sample_id="a", width=SIZE[0], height=SIZE[1], rgb=Image(data, "c.jpg"), thermal=thermal)
-        whole = decodes(data)
+        data = damaged(rng, encoded(rng, mode))
+        sample = Sample(sample_id="a", width=SIZE[0], height=SIZE[1], **images | {kind: Image(data, "d.jpg")})
+        whole = decodes(data, mode)
         assert (not look_at(sample, ()).faults) == whole, case
         seen[whole] += 1
     assert min(seen.values()) > CASES / 10, seen

@@ -70,15 +70,14 @@ def _look_at_image(kind: str, image: Image, sample: Labels) -> tuple[str, list[s
     with open_image(image.data) as opened:
         if opened.width * opened.height > MAX_PIXELS:
             return "", [f"{opened.width}x{opened.height} is above {MAX_PIXELS} pixels"]
-        mode = opened.mode
-        if kind == "rgb" and is_jpeg(image.data):
-            opened.draft("L", None)  # reads every coefficient, which is where a JPEG breaks, and converts no colours
+        (width, height), mode = opened.size, opened.mode
+        if is_jpeg(image.data) and (kind == "rgb" or (kind == "thermal" and mode == "L")):
+            opened.draft("L", (1, 1))  # every coefficient is read, which is where a JPEG breaks, few pixels are made
         opened.load()
         digest = mask_digest(opened) if kind == "mask" else picture_digest(image.data, opened)
         faults = []
-        if (opened.width, opened.height) != (sample.width, sample.height):
-            size = f"{sample.width}x{sample.height}"
-            faults.append(f"{opened.width}x{opened.height}, but the labels and the pair say {size}")
+        if (width, height) != (sample.width, sample.height):
+            faults.append(f"{width}x{height}, but the labels and the pair say {sample.width}x{sample.height}")
         if fault := channel_fault(kind, opened, mode):
             faults.append(fault)
         return digest, faults
