@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rgbt_bench.datasets.store import Dataset
 from rgbt_bench.devices import describe_device, resolve_device
-from rgbt_bench.errors import BenchError
+from rgbt_bench.errors import BadInputError, BenchError
 from rgbt_bench.files import read_json, remove_leftovers, sha256_file, write_json
 from rgbt_bench.locking import locked
 from rgbt_bench.pictures import draw_predictions
@@ -21,7 +21,7 @@ from rgbt_bench.results import (
     Result,
     read_result,
 )
-from rgbt_bench.runs import CHECKPOINT_FOLDER, LOCK_FILE, PREDICTIONS_FILE, RUN_FILE, Run, in_order
+from rgbt_bench.runs import CHECKPOINT_FILE, CHECKPOINT_FOLDER, LOCK_FILE, PREDICTIONS_FILE, RUN_FILE, Run, in_order
 from rgbt_bench.scoring import require_boxes, score_file
 from rgbt_bench.submissions import Progress, Requirement, Submission, TrainContext, no_progress
 from rgbt_bench.torchrun import started_together
@@ -170,17 +170,29 @@ def _write_run(run: Run, processes: int) -> None:
 
 def _train_duration(folder: Path) -> dict[str, float]:
     """Return how long training took over all its starts, where the loop left a record of it."""
-    history = _history(folder)
-    return {} if history is None else {"train": round(sum(row["seconds"] for row in history), 3)}
+    seconds = _epoch_seconds(folder)
+    return {} if seconds is None else {"train": round(sum(seconds), 3)}
 
 
-def _history(folder: Path) -> list[dict[str, float]] | None:
-    state = folder / CHECKPOINT_FOLDER / "state.json"
-    return list(read_json(state)["history"]) if state.is_file() else None
+def _epoch_seconds(folder: Path) -> list[float] | None:
+    """Return how long each epoch took, or None without a checkpoint.
+
+    Raises:
+        BadInputError: the checkpoint is damaged.
+    """
+    state = folder / CHECKPOINT_FOLDER / CHECKPOINT_FILE
+    if not state.is_file():
+        return None
+    try:
+        return [float(row["seconds"]) for row in read_json(state)["history"]]
+    except (BadInputError, KeyError, TypeError, ValueError):
+        raise BadInputError(
+            f"{state}: damaged; delete {state.parent}: the weights beside it are whole, and the run goes on with them"
+        ) from None
 
 
 def _model_provenance(run: Run, submission: Submission) -> ModelProvenance:
-    history = _history(run.folder)
+    seconds = _epoch_seconds(run.folder)
     record = run.folder / RUN_FILE
     return ModelProvenance(
         recipe=run.recipe.name,
@@ -192,6 +204,6 @@ def _model_provenance(run: Run, submission: Submission) -> ModelProvenance:
         weights_sha256=sha256_file(run.weights),
         requires={role: one.key for role, one in run.requires.items()},
         parameters=submission.parameters(),
-        epochs=None if history is None else len(history),
+        epochs=None if seconds is None else len(seconds),
         processes=read_json(record).get("processes", 1) if record.is_file() else None,
     )

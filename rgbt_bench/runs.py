@@ -17,6 +17,7 @@ PREDICTIONS_FILE = "predictions.json"
 RUN_FILE = "run.json"
 SHEET_FILE = "predictions.png"
 CHECKPOINT_FOLDER = "checkpoint"
+CHECKPOINT_FILE = "state.json"  # in that folder, written last: without it there is no checkpoint
 LOCK_FILE = ".lock"
 MAX_SEED = 2**32 - 1
 State = Literal["done", "to evaluate", "to resume", "to train"]
@@ -59,7 +60,7 @@ def state_of(folder: Path) -> State:
     """Return what is left to do in a run's folder, read from what is in it."""
     if (folder / WEIGHTS_FILE).is_file():
         return "done" if result_in(folder) else "to evaluate"
-    return "to resume" if (folder / CHECKPOINT_FOLDER).is_dir() else "to train"
+    return "to resume" if (folder / CHECKPOINT_FOLDER / CHECKPOINT_FILE).is_file() else "to train"
 
 
 def result_in(folder: Path) -> Result | None:

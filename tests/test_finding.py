@@ -81,6 +81,8 @@ def test_the_state_is_read_from_the_files(home, tiny_folder):
     folder = make_folder(home)
     assert read_run(folder).state == "to train"
     (folder / "checkpoint").mkdir()
+    assert read_run(folder).state == "to train"  # killed before its first checkpoint was whole
+    (folder / "checkpoint" / "state.json").write_text("{}")
     assert read_run(folder).state == "to resume"
     (folder / "weights.safetensors").write_bytes(b"")
     assert read_run(folder).state == "to evaluate"

@@ -14,6 +14,7 @@ import time
 
 import pytest
 
+from rgbt_bench.errors import BadInputError
 from rgbt_bench.files import read_json, remove_leftovers, write_text, write_with
 from rgbt_bench.results import read_result
 from training_cases import SMALL, KilledError, execute_small, plan_small, run_line, run_line_killed_at
@@ -116,6 +117,18 @@ def test_killed_at_random_moments_a_run_ends_in_the_same_figures(tmp_path, start
     assert exit_code(start(execute_small, tiny_folder, tmp_path)) == 0
     same_outcome(run, whole)
     assert snapshot(run.folder).keys() == snapshot(whole.folder).keys()
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"history": [{}]}'])
+def test_a_damaged_checkpoint_beside_whole_weights_says_what_to_do(tmp_path, tiny_folder, whole, text):
+    run = plan_small(tiny_folder, tmp_path)
+    shutil.copytree(whole.folder, run.folder)
+    (run.folder / "result.json").unlink()
+    (run.folder / "checkpoint/state.json").write_text(text)
+    with pytest.raises(BadInputError, match=r"state\.json: damaged; delete .*checkpoint: the weights beside it are whole"):
+        execute_small(tiny_folder, tmp_path)
+    shutil.rmtree(run.folder / "checkpoint")
+    assert execute_small(tiny_folder, tmp_path).metrics == read_result(whole.folder / "result.json").metrics
 
 
 def stopped_after_an_epoch(dataset, out):

@@ -11,8 +11,7 @@ from torch import nn
 
 from rgbt_bench.errors import BadInputError, BenchError, MissingError
 from rgbt_bench.files import read_json, remove_leftovers, write_json, write_with
-
-STATE_FILE = "state.json"
+from rgbt_bench.runs import CHECKPOINT_FILE
 
 
 @dataclass
@@ -65,7 +64,7 @@ def save_checkpoint(folder: Path, model: nn.Module, optimizers: dict[str, Any], 
     try:
         save_weights(model_file(folder, state.epoch), model)
         write_with(_optimizer_file(folder, state.epoch), lambda path: _save_optimizers(path, optimizers))
-        write_json(folder / STATE_FILE, asdict(state))
+        write_json(folder / CHECKPOINT_FILE, asdict(state))
     finally:
         tidy_checkpoint(folder)
 
@@ -73,7 +72,7 @@ def save_checkpoint(folder: Path, model: nn.Module, optimizers: dict[str, Any], 
 def tidy_checkpoint(folder: Path) -> None:
     """Remove what a killed or failed process left beside a checkpoint; nobody else may be writing there."""
     try:
-        state = read_json(folder / STATE_FILE)
+        state = read_json(folder / CHECKPOINT_FILE)
         epochs = {state["epoch"], state["best_epoch"]}
         kept = {*(model_file(folder, epoch) for epoch in epochs), _optimizer_file(folder, state["epoch"])}
     except MissingError:
@@ -89,12 +88,12 @@ def tidy_checkpoint(folder: Path) -> None:
 
 def load_checkpoint(folder: Path, model: nn.Module) -> tuple[LoopState, dict[str, Any]] | None:
     """Load a checkpoint into a model and return its state and optimiser states, or None where there is none."""
-    if not (folder / STATE_FILE).exists():
+    if not (folder / CHECKPOINT_FILE).exists():
         return None
     try:
-        content = {"processes": 1, **read_json(folder / STATE_FILE)}
+        content = {"processes": 1, **read_json(folder / CHECKPOINT_FILE)}
         if content.keys() != LoopState.__dataclass_fields__.keys():
-            raise ValueError(f"{STATE_FILE} has other fields")
+            raise ValueError(f"{CHECKPOINT_FILE} has other fields")
         state = LoopState(**content)
         load_weights(model_file(folder, state.epoch), model)
         optimizers = torch.load(_optimizer_file(folder, state.epoch), map_location="cpu", weights_only=True)
