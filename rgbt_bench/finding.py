@@ -13,9 +13,10 @@ from rgbt_bench.files import read_json
 from rgbt_bench.recipes import Recipe
 from rgbt_bench.registry import recipe_files
 from rgbt_bench.results import RESULT_FILE, Result, read_result
-from rgbt_bench.runs import PREDICTIONS_FILE, RUN_FILE, WEIGHTS_FILE, State, result_in, state_of
+from rgbt_bench.runs import LOCK_FILE, PREDICTIONS_FILE, RUN_FILE, WEIGHTS_FILE, State, result_in, state_of
 
 MIN_KEY = 4
+_SIGNS = (LOCK_FILE, RUN_FILE, RESULT_FILE)  # one of them is in every folder that a run has begun in
 DELETED = ".deleted"  # where a run is moved to while it is deleted; too high up to be read as a run
 
 
@@ -133,10 +134,11 @@ def runs_under(home: Path | None = None) -> list[RunFolder]:
 
 
 def run_folders(home: Path | None = None) -> Iterator[Path]:
-    """Yield the folder of every run under the runs home, in their order."""
+    """Yield the folder of every run under the runs home, in their order; a folder with nothing of a run is none."""
     home = home or paths.runs_home()
     for folder in sorted(home.glob("*/*/*/")):
-        if folder.is_dir() and not any(part.startswith(".") for part in folder.relative_to(home).parts):
+        hidden = any(part.startswith(".") for part in folder.relative_to(home).parts)
+        if not hidden and any((folder / name).is_file() for name in _SIGNS):
             yield folder
 
 

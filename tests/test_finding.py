@@ -94,6 +94,7 @@ def test_the_state_is_read_from_the_files(home, tiny_folder):
 @pytest.mark.parametrize("content", [None, "", "[]", "{}", '{"dataset": 1, "recipe": []}', "{" * 100_000])
 def test_a_damaged_record_leaves_what_the_place_says(home, content):
     folder = make_folder(home)
+    (folder / ".lock").touch()
     (folder / "run.json").unlink()
     if content is not None:
         (folder / "run.json").write_text(content)

@@ -122,6 +122,18 @@ def test_unfinished_runs_and_checkpoints_go_and_all_else_stays(runs, home, bench
     assert content["bytes"] >= 2000
 
 
+def test_a_folder_of_the_users_is_no_run(runs, home, bench):
+    notes = home / "runs" / "sample" / "notes" / "thesis" / "draft.txt"
+    notes.parent.mkdir(parents=True)
+    notes.write_text("precious")
+    make_old(notes.parent, days=400)
+    assert "thesis" not in {row["key"] for row in run_rows()}
+    for options in (["--unfinished"], ["--older-than", "300"]):
+        assert bench("runs", "clean", *options, "--yes")[0] == 0
+    assert notes.read_text() == "precious"
+    assert not runs["open"].exists()
+
+
 def test_a_run_that_another_requires_is_kept_unless_forced(runs, bench):
     code, _, err = bench("runs", "clean", "aaaa11112222", "--yes")
     assert code == 2
@@ -175,7 +187,7 @@ def test_a_fresh_lock_makes_no_run_young(runs):
 def test_links_are_not_followed(runs, home, tmp_path):
     outside = tmp_path / "outside"
     outside.mkdir()
-    (outside / "precious").write_text("")
+    (outside / "run.json").write_text("precious")
     (runs["open"] / "link").symlink_to(outside)
     recipe = home / "runs" / "sample" / f"{TEACHER}-quick"
     (recipe / "dddd11112222").symlink_to(outside)
@@ -184,7 +196,7 @@ def test_links_are_not_followed(runs, home, tmp_path):
     assert "is a link" in plan.kept[0]
     clean(plan)
     assert not runs["open"].exists()
-    assert [path.name for path in outside.iterdir()] == ["precious"]
+    assert [path.name for path in outside.iterdir()] == ["run.json"]
 
 
 def test_a_linked_checkpoint_is_kept(runs, tmp_path):
