@@ -1,6 +1,7 @@
 """Where an original dataset lies: its files by their relative names, in a folder or in an archive."""
 
 import os
+import stat
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -117,14 +118,17 @@ class FolderSource(Source):
 
     def stamp(self, name: str) -> str:
         """Return the file's time of change and size."""
-        stat = self._stat(name)
-        return f"{stat.st_mtime_ns} {stat.st_size}"
+        found = self._stat(name)
+        return f"{found.st_mtime_ns} {found.st_size}"
 
     def read(self, name: str) -> bytes:
         """Return the file's bytes."""
         try:
-            with open(self.where(name), "rb", buffering=0) as stream:  # noqa: PTH123
-                if os.fstat(stream.fileno()).st_size > MAX_FILE_BYTES:
+            with open(self.where(name), "rb", buffering=0, opener=_open) as stream:
+                found = os.fstat(stream.fileno())
+                if not stat.S_ISREG(found.st_mode):
+                    raise BadInputError(f"{self.where(name)}: a pipe or a device, not a file")
+                if found.st_size > MAX_FILE_BYTES:
                     where = self.where(name)
                     raise BadInputError(f"{where}: larger than {MAX_FILE_BYTES:,} bytes, which no file of a set is")
                 return stream.read()
@@ -178,8 +182,15 @@ def open_source(root: Path, spool: Path) -> Source:
 
     if not root.exists():
         raise MissingError(f"{root}: no such file or folder")
+    if not (root.is_dir() or root.is_file()):
+        raise BadInputError(f"{root}: a pipe or a device; save the archive to a file and give that")
     spool.unlink(missing_ok=True)
     return FolderSource(root) if root.is_dir() else ArchiveSource(root, spool)
+
+
+def _open(path: str, flags: int) -> int:
+    """Open a file for reading, without waiting at a pipe that nobody writes to."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def is_stray(name: str) -> bool:
@@ -194,11 +205,11 @@ def _walk(root: Path) -> Iterator[str]:
     count = 0
     for folder, folders, files in os.walk(root, followlinks=True, onerror=lambda error: faults.append(str(error))):
         here = Path(folder)
-        stat = here.stat()
-        if (stat.st_dev, stat.st_ino) in seen:
+        found = here.stat()
+        if (found.st_dev, found.st_ino) in seen:
             folders.clear()
             continue
-        seen.add((stat.st_dev, stat.st_ino))
+        seen.add((found.st_dev, found.st_ino))
         for file in files:
             name = (here / file).relative_to(root).as_posix()
             if is_stray(name):

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import struct
 import sys
@@ -148,6 +149,25 @@ def test_a_stray_file_of_an_operating_system_is_no_fault(bench, tmp_path):
     for name in (".DS_Store", "JPEGImages/.DS_Store", "JPEGImages/._FLIR_00002_RGB.jpg", "__MACOSX/._x", "Thumbs.db"):
         put(base / name, b"stray")
     assert bench("convert", "flir", base, "--out", tmp_path / "out")[0] == 0
+
+
+def test_a_pipe_or_a_device_among_the_files_is_a_fault_and_nothing_waits_for_it(bench, tmp_path):
+    base = put_voc(tmp_path / "align")
+    device = base / XML.replace("FLIR_00002", [*PAIRS["train"]][1])
+    for path in (base / RGB, device):
+        path.unlink()
+    os.mkfifo(base / RGB)
+    device.symlink_to("/dev/zero")
+    code, err = bench("convert", "flir", base, "--out", tmp_path / "out")
+    assert code == 3
+    assert all(f"{path}: a pipe or a device, not a file" in err for path in (base / RGB, device))
+
+
+def test_a_pipe_in_the_place_of_an_archive_is_refused(bench, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    code, err = bench("convert", "flir", tmp_path / "pipe", "--out", tmp_path / "out")
+    assert code == 3
+    assert "pipe: a pipe or a device; save the archive to a file and give that" in err
 
 
 def bomb(path):

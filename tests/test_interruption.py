@@ -125,7 +125,7 @@ def test_a_damaged_checkpoint_beside_whole_weights_says_what_to_do(tmp_path, tin
     shutil.copytree(whole.folder, run.folder)
     (run.folder / "result.json").unlink()
     (run.folder / "checkpoint/state.json").write_text(text)
-    with pytest.raises(BadInputError, match=r"state\.json: damaged; delete .*checkpoint: the weights beside it are whole"):
+    with pytest.raises(BadInputError, match=r"state\.json: damaged; delete .*: the weights beside it are whole"):
         execute_small(tiny_folder, tmp_path)
     shutil.rmtree(run.folder / "checkpoint")
     assert execute_small(tiny_folder, tmp_path).metrics == read_result(whole.folder / "result.json").metrics
