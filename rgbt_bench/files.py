@@ -54,6 +54,8 @@ def write_with(path: Path, write: Callable[[Path], None]) -> None:
     Raises:
         OSError: it cannot be written, and `path` is as it was; where there is no room, `filename` is `path`.
     """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "is a folder; name a file", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
     os.close(handle)

@@ -236,6 +236,13 @@ def test_the_file_without_room_is_named_whatever_library_wrote_it(tmp_path, numb
     assert snapshot(tmp_path) == {"a.txt": b"old"}
 
 
+def test_a_folder_in_the_place_of_a_file_is_named(tmp_path):
+    with pytest.raises(IsADirectoryError, match="is a folder; name a file") as caught:
+        write_text(tmp_path, "")
+    assert caught.value.filename == str(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_other_faults_of_a_write_stay_what_they_are(tmp_path):
     def refuse(path):
         raise PermissionError(errno.EACCES, "Permission denied", "elsewhere")
