@@ -155,7 +155,8 @@ def convert(
 
     Raises:
         BadInputError: faults were found and `on_error` is "fail", or nothing is left to convert.
-        UsageError: `out` exists and `force` is off, it is not a converted set, or another process is converting to it.
+        UsageError: `out` exists and `force` is off, it is not a converted set or not UTF-8, or another process is
+            converting to it.
         BenchError: a worker process was killed.
     """
     _require_replaceable(out, force)
@@ -192,12 +193,22 @@ def _convert(
 
 
 def _require_replaceable(out: Path, force: bool) -> None:
+    if not _is_utf8(out.resolve()):
+        raise UsageError(f"{out}: not UTF-8, which the format of the set cannot take; give --out another folder")
     if not out.exists():
         return
     if not force:
         raise UsageError(f"{out}: exists already; give --force to replace it, or --out for another folder")
     if not (out / RECORD_FILE).is_file() and not (out.is_dir() and not any(out.iterdir())):
         raise UsageError(f"{out}: holds no converted set, so --force does not replace it; give --out another folder")
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,8 @@ def write_text(path: Path, content: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a value to `path` atomically, as readable JSON; NaN and infinity are refused."""
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    write_bytes(path, text.encode(errors="backslashreplace"))  # bytes of a file name that are no UTF-8: as \udcXX
 
 
 def _refuse_constant(name: str) -> Any:

@@ -15,6 +15,7 @@ from PIL import Image as Pillow
 from rgbt_bench.converting import Converter, Images, Item, Scan, convert
 from rgbt_bench.datasets.store import Dataset
 from rgbt_bench.errors import BadInputError, MissingError, UsageError
+from rgbt_bench.files import read_json
 from rgbt_bench.schema import Box, DatasetInfo, Image, Labels
 from rgbt_converters.flir import Flir
 
@@ -191,6 +192,19 @@ def test_skipping_drops_whole_samples_and_counts_them(align, tmp_path):
     # What is left is what a clean set of the same pairs would be.
     clean = convert(Flir(), Align(tmp_path / "clean").base, tmp_path / "clean-out")
     assert clean.fingerprint == report.fingerprint
+
+
+def test_a_source_whose_path_is_not_utf8_is_reported(align, tmp_path):
+    (align.base / "JPEGImages" / f"{GOOD[0]}_RGB.jpg").unlink()
+    base = align.base.rename(tmp_path / "align\udcff")
+    report = convert(Flir(), base, tmp_path / "out", on_error="skip")
+    assert any(str(base) in fault for fault in report.faults)
+    assert read_json(tmp_path / "out" / "conversion.json")["faults"] == list(report.faults)
+
+
+def test_a_place_whose_path_is_not_utf8_is_refused(align, tmp_path):
+    with pytest.raises(UsageError, match="not UTF-8, which the format of the set cannot take; give --out another"):
+        convert(Flir(), align.base, tmp_path / "out\udcff")
 
 
 def test_a_sample_with_two_faults_is_one_sample(align, tmp_path):
