@@ -37,9 +37,13 @@ def part_of(sample_id: str, listed_in: str) -> str:
 
 def illumination_of(sample_id: str) -> Illumination:
     """Return day or night for the test pairs of the published lists, unknown for all others."""
-    if sample_id in id_list("flir_test_day"):
-        return "day"
-    return "night" if sample_id in id_list("flir_test_night") else "unknown"
+    return _illuminations().get(sample_id, "unknown")
+
+
+@cache
+def _illuminations() -> dict[str, Illumination]:
+    day: dict[str, Illumination] = dict.fromkeys(id_list("flir_test_day"), "day")
+    return {**day, **dict.fromkeys(id_list("flir_test_night"), "night")}
 
 
 def sample_id_of(name: str, where: str) -> str:

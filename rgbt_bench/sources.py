@@ -210,8 +210,9 @@ def _walk(root: Path) -> Iterator[str]:
             folders.clear()
             continue
         seen.add((found.st_dev, found.st_ino))
+        within = (here.relative_to(root) / "x").as_posix()[:-1]
         for file in files:
-            name = (here / file).relative_to(root).as_posix()
+            name = within + file
             if is_stray(name):
                 continue
             count += 1
