@@ -16,7 +16,7 @@ import pytest
 from PIL import Image as Pillow
 
 from rgbt_bench.converting import Converter, Item, Scan, convert
-from rgbt_bench.datasets import writer
+from rgbt_bench.datasets import store, writer
 from rgbt_bench.datasets.splits import split_hash
 from rgbt_bench.datasets.store import Dataset, open_dataset
 from rgbt_bench.errors import BadInputError, MissingError, UsageError
@@ -191,6 +191,20 @@ def test_samples_come_back_as_they_went_in(made, source):
     assert dataset.sample("train-1").thermal is None
     with pytest.raises(IndexError):
         dataset.part("val")[2]
+
+
+def test_row_groups_are_kept_as_far_as_their_bytes_allow(made, monkeypatch):
+    dataset = Dataset(made)
+    expected = {sample_id: dataset.sample(sample_id) for sample_id in EVERY}
+    sizes = [table.nbytes for table in dataset._groups.values()]
+    assert len(sizes) == len(PARTS)
+    for limit, most in ((sum(sizes), 3), (sum(sizes) - 1, 2), (0, 1)):
+        monkeypatch.setattr(store, "KEPT_BYTES", limit)
+        again, kept = Dataset(made), []
+        for sample_id in sorted(EVERY, key=lambda one: one[::-1]):  # the parts mixed
+            assert again.sample(sample_id) == expected[sample_id]
+            kept.append(len(again._groups))
+        assert max(kept) == most
 
 
 def test_a_named_split_is_an_id_list_with_its_hash(made):

@@ -1,11 +1,14 @@
 import io
+import threading
+import time
+from itertools import count, islice
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image as Pillow
 
-from rgbt_bench.datasets.torch_views import Pair, PairView, decode_pair, decode_thermal, epoch_batches
+from rgbt_bench.datasets.torch_views import Pair, PairView, ahead, decode_pair, decode_thermal, epoch_batches
 from rgbt_bench.datasets.transforms import colour_jitter, flip, letterbox
 from rgbt_bench.errors import BadInputError
 from rgbt_bench.schema import Box, Image, Sample
@@ -130,3 +133,60 @@ def test_an_epoch_holds_every_index_once_and_no_batch_of_one():
     assert sorted(index for batch in epoch_batches(18, 4, 0, 0) for index in batch) == list(range(18))
     assert list(epoch_batches(18, 4, 0, 0)) == list(epoch_batches(18, 4, 0, 0)) != list(epoch_batches(18, 4, 0, 1))
     assert list(epoch_batches(1, 4, 0, 0)) == [[0]]
+
+
+def loaders():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("loader")]
+
+
+def test_batches_made_ahead_come_in_their_order_from_one_thread():
+    makers = set()
+
+    def made():
+        for number in range(50):
+            makers.add(threading.current_thread())
+            time.sleep(0.001 * (number % 3))
+            yield number
+
+    assert list(ahead(made())) == list(range(50))
+    assert len(makers) == 1
+    assert threading.current_thread() not in makers
+    assert list(ahead(iter([]))) == []
+    assert loaders() == []
+
+
+def test_at_most_two_batches_are_made_ahead():
+    made = []
+    coming = ahead(made.append(number) or number for number in range(20))
+    for number in coming:
+        deadline = time.monotonic() + 5
+        while len(made) < min(20, number + 3) and time.monotonic() < deadline:
+            time.sleep(0.001)
+        assert len(made) == min(20, number + 3)
+
+
+def test_an_error_ahead_arrives_after_the_batches_before_it():
+    def made():
+        yield from range(3)
+        raise BadInputError("sample 7 cannot be read")
+
+    coming, seen = ahead(made()), []
+    with pytest.raises(BadInputError, match="sample 7 cannot be read"):
+        seen.extend(coming)
+    assert list(islice(ahead(made()), 3)) == [0, 1, 2]
+    with pytest.raises(StopIteration):
+        next(coming)
+    assert loaders() == []
+
+
+def test_who_stops_early_ends_the_thread():
+    before = threading.active_count()
+    coming = ahead(count())
+    assert threading.active_count() == before  # nothing is read before the first batch is asked for
+    assert list(islice(coming, 5)) == list(range(5))
+    assert len(loaders()) == 1
+    coming.close()
+    assert loaders() == []
+    for _ in ahead(count()):
+        break
+    assert loaders() == []

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from rgbt_bench.datasets.store import Part
-from rgbt_bench.datasets.torch_views import Pair, PairView, epoch_batches
+from rgbt_bench.datasets.torch_views import Pair, PairView, ahead, epoch_batches
 from rgbt_bench.datasets.transforms import colour_jitter, flip, letterbox, uniform
 from rgbt_bench.errors import BadInputError
 from rgbt_bench.training.processes import processes
@@ -143,4 +143,5 @@ class Batches:
 
     def _load(self, batches: Sequence[list[int]]) -> Iterator[Batch]:
         loader = DataLoader(self.view, batch_sampler=batches, collate_fn=self.collate, num_workers=self.workers)
-        return iter(loader)
+        found: Iterator[Batch] = iter(loader)  # here, because it draws from torch's global generator
+        return found if self.workers else ahead(found)

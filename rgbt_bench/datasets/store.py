@@ -33,6 +33,7 @@ SPLITS_FOLDER = "splits"
 PARTIAL = ".partial"  # a set that is being converted: not to be read
 AGAIN = "convert the set again"
 ROW_GROUP = 32  # small, so that reading one sample at random reads few others
+KEPT_BYTES = 64 * 1024 * 1024  # of row groups, for the samples of a small set that come at random
 
 _T = TypeVar("_T")
 
@@ -110,7 +111,7 @@ class Dataset:
             raise unknown_name(f"split of {self.record.info.name}", split, self.record.splits)
         self.split = split
         self._lock = threading.Lock()
-        self._group: tuple[tuple[str, int], dict[str, list[Any]]] | None = None
+        self._groups: dict[tuple[str, int], pa.Table] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         return {"root": self.root, "split": self.split}
@@ -177,11 +178,19 @@ class Dataset:
         """
         shard, group, row = self.look_up(self._rows, sample_id)
         with self._lock:
-            if self._group is None or self._group[0] != (shard, group):
-                with self._reading(shard) as parquet:
-                    self._group = ((shard, group), parquet.read_row_group(group).to_pydict())
-            columns = self._group[1]
-        return from_row({name: values[row] for name, values in columns.items()})
+            table = self._groups.get((shard, group))
+            if table is None:
+                table = self._read_group(shard, group)
+        return from_row(table.slice(row, 1).to_pylist()[0])
+
+    def _read_group(self, shard: str, group: int) -> pa.Table:
+        """Read a row group and keep it, in place of the oldest ones where there are too many bytes of them."""
+        with self._reading(shard) as parquet:
+            table = parquet.read_row_group(group, use_threads=False)
+        while self._groups and table.nbytes + sum(kept.nbytes for kept in self._groups.values()) > KEPT_BYTES:
+            del self._groups[next(iter(self._groups))]
+        self._groups[shard, group] = table
+        return table
 
     @cached_property
     def digests(self) -> dict[str, SampleDigests]:

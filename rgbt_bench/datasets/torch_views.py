@@ -1,8 +1,11 @@
 """Samples as tensors: decoding, the shared geometry of a pair, and seeded order."""
 
 import io
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
@@ -13,6 +16,7 @@ from rgbt_bench.datasets.store import Part
 from rgbt_bench.errors import BadInputError
 from rgbt_bench.schema import Box, DatasetInfo, Image, Sample
 
+_T = TypeVar("_T")
 _KEPT_BYTES = 256 * 1024 * 1024
 _FLOATS_A_PIXEL = 4
 
@@ -120,6 +124,19 @@ class PairView(TorchDataset[Pair]):
         if self._kept is not None:
             self._kept[index] = pair
         return pair
+
+
+def ahead(batches: Iterator[_T]) -> Iterator[_T]:
+    """Yield batches of which a thread makes the next two while the present one is worked on; its errors come here."""
+    end = object()
+    pool = ThreadPoolExecutor(1, "loader")
+    try:
+        coming = deque(pool.submit(next, batches, end) for _ in range(2))
+        while (batch := coming.popleft().result()) is not end:
+            coming.append(pool.submit(next, batches, end))
+            yield cast(_T, batch)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def shuffled(count: int, seed: int, epoch: int) -> list[int]:
