@@ -24,12 +24,13 @@ def store(tiny, home, tmp_path):
 
     def put(
         recipe, ap, standing="official", dataset="flir", preset="paper", digest=None, created="2026-01-01", seed=0,
-        settings=(), data=None, **changes,
+        settings=(), data=None, processes=1, **changes,
     ):  # fmt: skip
         recipe_digest = digest or load_recipe(recipe, preset, settings).digest
         model = ModelProvenance(
             recipe=recipe, preset=preset, recipe_digest=recipe_digest, run_key="k", seed=seed,
             settings=settings, weights_sha256="w", requires={}, parameters={}, epochs=1,
+            processes=processes,
         )  # fmt: skip
         figures = {**scored.metrics.figures, "AP": ap, "AP50": ap, "AP75": None}
         result = scored.model_copy(
@@ -161,10 +162,19 @@ def test_seeds_on_other_data_never_share_a_cell(store, key):
     content = reproduce("ffkd/table-2")
     assert student(content)["measured"][0] == pytest.approx(31.0)
     assert student(content)["n"][0] == 2
-    (note,) = [note for note in content["notes"] if "for other data than the 2 seed(s) shown" in note]
+    (note,) = [note for note in content["notes"] if "for other data or processes than the 2 seed(s) shown" in note]
     assert "/09/result.json" in note
     store("ffkd-student", 0.92, seed=3, data=other, created="2026-02-02")
     assert student(reproduce("ffkd/table-2"))["measured"][0] == pytest.approx(91.0)
+
+
+def test_seeds_of_another_number_of_processes_never_share_a_cell(store):
+    store("ffkd-student", 0.30, seed=0)
+    store("ffkd-student", 0.32, seed=1)
+    store("ffkd-student", 0.90, seed=2, processes=2)
+    content = reproduce("ffkd/table-2")
+    assert student(content)["measured"][0] == pytest.approx(31.0)
+    assert any("/09/result.json" in note for note in content["notes"] if "processes" in note)
 
 
 def test_other_libraries_and_devices_are_said(store):

@@ -188,8 +188,8 @@ def _detection(table: Table, recipes: list[str], preset: str, dataset: str | Non
 def _one_group(name: str, candidates: Iterable[Found]) -> tuple[dict[int, Found], list[str]]:
     """Return the results by seed that may share a cell, and a note for what is left out or not alike.
 
-    Of one seed the newest counts. Results on other data never share a cell: the most seeds count, of as many the
-    newest.
+    Of one seed the newest counts. Results on other data, or of another number of processes, never share a cell: the
+    most seeds count, of as many the newest.
     """
     groups: dict[tuple[Any, ...], dict[int, Found]] = {}
     older, notes = [], []
@@ -202,16 +202,22 @@ def _one_group(name: str, candidates: Iterable[Found]) -> tuple[dict[int, Found]
     if older:
         notes.append(f"{name}: of a seed with several results the newest counts, not {_listed(older)}")
     if other:
-        notes.append(f"{name}: left out, for other data than the {len(best)} seed(s) shown: {_listed(other)}")
+        notes.append(
+            f"{name}: left out, for other data or processes than the {len(best)} seed(s) shown: {_listed(other)}"
+        )
     notes += [f"{name}: the seeds were {note}" for note in versions_note(result for _, result in best.values())]
     return best, notes
 
 
 def _data_key(result: Result) -> tuple[Any, ...]:
-    """Return what has to be equal in all seeds of a cell: what they were trained and scored on, and how."""
+    """Return what has to be equal in all seeds of a cell: what they were trained and scored on, and how.
+
+    Processes normalise each its share of a batch, so their number makes another training.
+    """
     data = result.data
+    processes = result.model.processes if result.model else None
     digests = (data.label_digest, data.train_label_digest, data.val_label_digest, data.fingerprint)
-    return (*digests, data.split, data.part, data.skipped, result.protocol_digest)
+    return (*digests, data.split, data.part, data.skipped, result.protocol_digest, processes)
 
 
 def _seed(result: Result) -> int:
