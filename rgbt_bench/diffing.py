@@ -70,7 +70,8 @@ def diff(a: Dataset, b: Dataset, verify: bool = False, progress: Progress = lamb
     Digests are those recorded at conversion; with `verify` they are computed again from the stored bytes.
 
     Raises:
-        BadInputError: a set whose digests are not those of its record or, with `verify`, of its bytes.
+        BadInputError: a set whose digests are not those of its record or, with `verify`, of its bytes, or a sample
+            that no shard holds.
     """
     for dataset in (a, b):
         _require_own_digests(dataset)
@@ -88,7 +89,7 @@ def diff(a: Dataset, b: Dataset, verify: bool = False, progress: Progress = lamb
         only_in_a=tuple(sorted(parts_a.keys() - parts_b.keys())),
         only_in_b=tuple(sorted(parts_b.keys() - parts_a.keys())),
         labels=tuple(
-            label_change(a.labels[one], b.labels[one], a.info.classes, b.info.classes)
+            label_change(a.look_up(a.labels, one), b.look_up(b.labels, one), a.info.classes, b.info.classes)
             for one in both
             if a.digests[one].label != b.digests[one].label
         ),

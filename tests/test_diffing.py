@@ -242,6 +242,14 @@ def test_verify_finds_changed_bytes_and_a_plain_diff_does_not(made):
         diff(a, Dataset(forged), verify=True)
 
 
+def test_a_sample_that_no_shard_holds_is_named(made):
+    a, b = made(), made(changed("train", 1, sample_id="e"))
+    other = made(changed("train", 1, objects=(TWO,)))
+    shutil.copytree(b.root / "data", other.root / "data", dirs_exist_ok=True)  # with the sample e, but without b
+    with pytest.raises(BadInputError, match="no shard holds the sample 'b'; convert the set again"):
+        diff(a, Dataset(other.root))
+
+
 def test_digests_of_another_set_are_refused(made):
     a, b = made(), made(changed("test", 0, rgb=png(77)))
     shutil.copy(b.root / "digests.json", a.root / "digests.json")
