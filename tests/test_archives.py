@@ -311,6 +311,10 @@ HOSTILE = {
     ),
     "tar: name without a member": (pax(path="x") + bytes(1024), "cut short before its last member"),
     "tar: empty": (tar_bytes([]), "an archive without files"),
+    "tar: another behind": (tar_bytes([GOOD]) + tar_bytes([("b", b"")]), "another archive follows the end of this one"),
+    "tar.gz: another behind": (
+        gzip.compress(tar_bytes([GOOD])) + gzip.compress(tar_bytes([("b", b"")])), "another archive follows the end",
+    ),
     "tar.gz: path out": (gzip.compress(tar_bytes([GOOD, ("../x", b"")])), r"\.\./x: a path out"),
     "tar.gz: cut": (gzip.compress(tar_bytes([GOOD, ("b", os.urandom(9000))]))[:-3000], "damaged .cut short"),
     "tar.gz: checksum": (
@@ -440,6 +444,12 @@ def test_several_compressed_streams_in_a_row_are_one(kind, tmp_path):
     data = tar_bytes(FILES.items())
     parts = b"".join(COMPRESS[kind](data[start : start + 1000]) for start in range(0, len(data), 1000))
     with opened(tmp_path / "a", parts) as source:
+        assert {name: source.read(name) for name in source.names} == FILES
+
+
+@pytest.mark.parametrize("kind", COMPRESS)
+def test_what_a_writer_left_behind_the_end_of_a_tar_does_no_harm(kind, tmp_path):
+    with opened(tmp_path / "a", COMPRESS[kind](tar_bytes(FILES.items()) + b"left in the buffer" * 100)) as source:
         assert {name: source.read(name) for name in source.names} == FILES
 
 

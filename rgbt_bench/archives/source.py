@@ -128,7 +128,6 @@ class ArchiveSource(Source):
             with guard.archive.open("rb") as packed, self._spool.open("xb") as spool:
                 unpacked = Unpacking(packed, kind, guard)
                 found = index_tar(SpooledBlocks(unpacked, spool, guard), guard)
-                unpacked.drain()
         except OSError as error:
             problem = f"{self._spool}: {error.strerror or error}"
             raise BadInputError(f"{problem}; free some space, or unpack {guard.archive} and give its folder") from None

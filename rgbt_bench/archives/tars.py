@@ -124,6 +124,7 @@ def index_tar(blocks: Blocks, guard: Guard) -> dict[str, TarMember]:
                 found[name] = TarMember(start, size)
     if long:
         raise guard.stop("the archive is cut short before its last member")
+    _require_last(blocks, guard)
     return found
 
 
@@ -134,6 +135,15 @@ def is_tar_header(block: bytes) -> bool:
     except HeaderError:
         return False
     return True
+
+
+def _require_last(blocks: Blocks, guard: Guard) -> None:
+    """Read what follows the end mark: anything may, but not another archive, whose files would be missed."""
+    while piece := blocks.read(PIECE):
+        if not piece.strip(b"\0"):
+            continue
+        if any(map(is_tar_header, (piece[start : start + BLOCK] for start in range(0, len(piece), BLOCK)))):
+            raise guard.stop("another archive follows the end of this one: unpack both into one folder (tar -xi)")
 
 
 def _next_header(blocks: Blocks, guard: Guard, first: bool) -> TarInfo | None:

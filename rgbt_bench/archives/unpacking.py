@@ -65,12 +65,6 @@ class Unpacking:
         del self._ahead[:count]
         return data
 
-    def drain(self) -> None:
-        """Read what is left and throw it away: the checksum comes last."""
-        self._ahead.clear()
-        while self._next():
-            pass
-
     def _next(self) -> bytes:
         """Return some bytes, or none at the end."""
         try:
