@@ -155,13 +155,15 @@ def convert(
 
     Raises:
         BadInputError: faults were found and `on_error` is "fail", or nothing is left to convert.
-        UsageError: `out` exists and `force` is off, it is not a converted set or not UTF-8, or another process is
-            converting to it.
+        UsageError: `out` exists and `force` is off, it is not a converted set or not UTF-8, the source lies in it, the
+            set is generated and has no source, or another process is converting to it.
         BenchError: a worker process was killed.
     """
     _require_replaceable(out, force)
     if converter.needs_path and root is None:
         raise UsageError(converter.instructions())
+    if root is not None:
+        _require_source(converter, root, out)
     place = out.resolve()  # so that `.` has a name
     with locked(place.with_name(f".{place.name}.lock"), f"the set {place.name}"):
         _require_replaceable(out, force)  # who had the lock before us may have written it
@@ -201,6 +203,13 @@ def _require_replaceable(out: Path, force: bool) -> None:
         raise UsageError(f"{out}: exists already; give --force to replace it, or --out for another folder")
     if not (out / RECORD_FILE).is_file() and not (out.is_dir() and not any(out.iterdir())):
         raise UsageError(f"{out}: holds no converted set, so --force does not replace it; give --out another folder")
+
+
+def _require_source(converter: Converter, root: Path, out: Path) -> None:
+    if not converter.needs_path:
+        raise UsageError(f"{root}: {converter.info.name} is generated and reads nothing; leave the path out")
+    if root.resolve().is_relative_to(out.resolve()):
+        raise UsageError(f"{root}: lies where the set is to be, {out}, and would be replaced by it; give another --out")
 
 
 def _is_utf8(path: Path) -> bool:

@@ -252,6 +252,21 @@ def test_a_wrong_source_says_what_to_do(root, error, message, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_source_in_the_folder_to_be_replaced_is_not_lost(align, tmp_path):
+    out = tmp_path / "out"
+    convert(Flir(), align.base, out)
+    source = align.base.rename(out / "original")
+    with pytest.raises(UsageError, match=r"original: lies where the set is to be, .*; give another --out"):
+        convert(Flir(), source, out, force=True)
+    assert (source / "align_train.txt").is_file()
+    assert convert(Flir(), source, tmp_path / "other").parts == {"train": len(GOOD)}
+
+
+def test_a_path_for_a_generated_set_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="made-up is generated and reads nothing; leave the path out"):
+        convert(MadeUp(), tmp_path, tmp_path / "out")
+
+
 class MadeUp(Converter):
     """A third party's converter over items that a test makes."""
 
