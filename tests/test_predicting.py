@@ -94,6 +94,7 @@ def test_folders_are_paired_by_stem(run, files, bench, tmp_path):
         files(f"rgb/{name}.jpg", colour=True)
         files(f"t/{name}.png", 51 * (place + 1))
     (tmp_path / "rgb" / "notes.txt").write_text("no image")
+    (tmp_path / "rgb" / "._a.jpg").write_bytes(b"left by an operating system")
     options = ("--rgb", tmp_path / "rgb", "--thermal", tmp_path / "t", "--out", tmp_path / "p.json")
     code, out, _ = bench("predict", RGBT, *options, "--min-score", 0.3)
     assert code == 0

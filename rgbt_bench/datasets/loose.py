@@ -14,6 +14,7 @@ from rgbt_bench.datasets.splits import DEFAULT_SPLIT, split_hash
 from rgbt_bench.datasets.store import Dataset, DatasetRecord, Part, part_record
 from rgbt_bench.errors import BadInputError, MissingError, UsageError, enumerate_faults
 from rgbt_bench.schema import SCHEMA_VERSION, DatasetInfo, Image, Labels, Modality, Sample
+from rgbt_bench.sources import is_stray
 
 PART = "loose"
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"})
@@ -140,7 +141,7 @@ def _by_stem(given: dict[str, list[Path]], modalities: Sequence[Modality]) -> li
 def _images(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in SUFFIXES and path.is_file():
+        if path.suffix.lower() in SUFFIXES and path.is_file() and not is_stray(path.name):
             if path.stem in found:
                 raise BadInputError(
                     f"{folder}: {found[path.stem].name} and {path.name} have one stem; keep one of them"
