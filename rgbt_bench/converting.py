@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 
 from rgbt_bench.datasets.checks import Look, look_at
 from rgbt_bench.datasets.store import RECORD_FILE, DatasetRecord
-from rgbt_bench.datasets.writer import DatasetWriter, PlannedSample
+from rgbt_bench.datasets.writer import DatasetWriter, PlannedSample, require_own
 from rgbt_bench.errors import BadInputError, BenchError, UsageError, enumerate_faults
 from rgbt_bench.locking import locked
 from rgbt_bench.schema import Box, DatasetInfo, Image, Labels, Sample, SplitList
@@ -156,7 +156,8 @@ def convert(
     Raises:
         BadInputError: faults were found and `on_error` is "fail", or nothing is left to convert.
         UsageError: `out` exists and `force` is off, it is not a converted set or not UTF-8, the source lies in it, the
-            set is generated and has no source, or another process is converting to it.
+            set is generated and has no source, something else lies at `out`.partial or `out`.replaced, or another
+            process is converting to it.
         BenchError: a worker process was killed.
     """
     _require_replaceable(out, force)
@@ -167,6 +168,7 @@ def convert(
     place = out.resolve()  # so that `.` has a name
     with locked(place.with_name(f".{place.name}.lock"), f"the set {place.name}"):
         _require_replaceable(out, force)  # who had the lock before us may have written it
+        require_own(place)
         spool = place.with_name(f".{place.name}.spool")
         with NoSource() if root is None else open_source(root, spool) as source:
             return _convert(converter, source, out, on_error, progress, workers)

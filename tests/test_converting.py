@@ -262,6 +262,16 @@ def test_a_source_in_the_folder_to_be_replaced_is_not_lost(align, tmp_path):
     assert convert(Flir(), source, tmp_path / "other").parts == {"train": len(GOOD)}
 
 
+@pytest.mark.parametrize("name", ["out.partial", "out.replaced"])
+def test_a_folder_of_the_users_beside_the_set_is_not_cleared(name, align, tmp_path):
+    notes = tmp_path / name / "thesis.txt"
+    notes.parent.mkdir()
+    notes.write_text("precious")
+    with pytest.raises(UsageError, match=r"thesis\.txt: not of a conversion, which clears that folder; move it"):
+        convert(Flir(), align.base, tmp_path / "out")
+    assert notes.read_text() == "precious"
+
+
 def test_a_path_for_a_generated_set_is_refused(tmp_path):
     with pytest.raises(UsageError, match="made-up is generated and reads nothing; leave the path out"):
         convert(MadeUp(), tmp_path, tmp_path / "out")

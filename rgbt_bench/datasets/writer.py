@@ -29,7 +29,7 @@ from rgbt_bench.datasets.store import (
     PartRecord,
     part_record,
 )
-from rgbt_bench.errors import BadInputError, BenchError
+from rgbt_bench.errors import BadInputError, BenchError, UsageError
 from rgbt_bench.files import read_json, sha256_json, write_json, write_with
 from rgbt_bench.schema import IMAGE_COLUMNS, SCHEMA_VERSION, DatasetInfo, SplitList, to_row
 
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 SHARD_BYTES = 256 * 1024 * 1024
 PLAN_FILE = "plan.json"
 REPORT_FILE = "conversion.json"
+REPLACED = ".replaced"  # the set before, until the new one is in its place
+_WRITTEN = frozenset({PLAN_FILE, REPORT_FILE, RECORD_FILE, DIGESTS_FILE, SPLITS_FOLDER, "README.md", "data"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,19 @@ def _row(converter: Converter, source: Source, planned: PlannedSample) -> dict[s
     return to_row(sample)
 
 
+def require_own(out: Path) -> None:
+    """Make sure that what lies at the places beside `out` that a conversion clears was written by one.
+
+    Raises:
+        UsageError: something else is there; the message names it.
+    """
+    for place in (out.with_name(out.name + suffix) for suffix in (PARTIAL, REPLACED)):
+        names = sorted(path.name for path in place.iterdir()) if place.is_dir() else []
+        for name in names:
+            if name not in _WRITTEN and not (name.startswith(".") and (place / name).is_file()):
+                raise UsageError(f"{place / name}: not of a conversion, which clears that folder; move it elsewhere")
+
+
 class DatasetWriter:
     """Writes one dataset folder: into `OUT.partial` first, which a second start completes, then renamed to `OUT`."""
 
@@ -178,7 +193,7 @@ class DatasetWriter:
         write_json(self.aside / REPORT_FILE, report)
         (self.aside / PLAN_FILE).unlink()
         self._remove_leftovers()
-        replaced = self.out.with_name(self.out.name + ".replaced")
+        replaced = self.out.with_name(self.out.name + REPLACED)
         if self.out.exists():
             shutil.rmtree(replaced, ignore_errors=True)  # of a conversion killed right here
             self.out.rename(replaced)
