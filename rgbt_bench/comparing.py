@@ -103,13 +103,14 @@ def compare(
             }
         )
     _judge(pairs, cut)
+    undefined = _undefined(names, next(iter(evaluated.values())).resampled)
     return {
         "metric": metric,
         "dataset": scored_on.dataset.name,
         "part": part,
         "label_digest": scored_on.record.label_digest,
         "protocol_digest": protocol_digest(PROTOCOL),
-        "resampling": describe(cut, resamples).model_dump(mode="json"),
+        "resampling": describe(cut, resamples, undefined).model_dump(mode="json"),
         "least_seed_pairs": LEAST_SEED_PAIRS,
         "correction": f"Holm over {len(pairs)} comparison(s)",
         "pairs": pairs,
@@ -213,6 +214,12 @@ def _differences(common: Sequence[_Pair], evaluated: Mapping[Path, _Evaluated]) 
         )
         for place in range(len(first))
     ]
+
+
+def _undefined(names: Sequence[str], resampled: Floats) -> dict[str, int]:
+    """Return in how many resamples a figure is undefined, where in some; labels alone decide it, not predictions."""
+    counts = np.isnan(resampled).sum(axis=0).tolist()
+    return {name: count for name, count in zip(names, counts, strict=True) if 0 < count < len(resampled)}
 
 
 def _defined(value: float) -> Figure:

@@ -324,6 +324,40 @@ def test_too_few_blocks_are_not_tested(put, tiny):
     assert pair["verdict"] == "not tested: too few scenes: 2, an interval needs at least 10"
 
 
+class OneBike(Spread):
+    """The same, with bikes in the first sample of each part alone."""
+
+    def scan(self, root):
+        scan = super().scan(root)
+        kept = [
+            item
+            if item.labels.sample_id.endswith("0000")
+            else replace(
+                item, labels=replace(item.labels, objects=tuple(b for b in item.labels.objects if b.category != 1))
+            )
+            for item in scan.items
+        ]
+        return replace(scan, items=kept)
+
+
+def test_resamples_in_which_a_class_has_no_labels_are_counted(put, tmp_path, call, monkeypatch):
+    convert(OneBike(), None, tmp_path / "sample")
+    dataset = Dataset(tmp_path / "sample")
+    folder = put(TEACHER, "aaaa11112222", 4, dataset=dataset)
+    weights = draw_weights(blocks(dataset.part("test").ids))
+    without = int((weights[:, 0] == 0).sum())
+    assert 300 < without < 420
+    run, where = str(folder), str(dataset.root)
+    undefined = compare([run, run], dataset=where)["resampling"]["undefined"]
+    assert undefined["AP"] == undefined["bike AP50"] == without
+    result = read_json(folder / "result.json")
+    assert undefined == result["metrics"]["intervals"]["resampling"]["all"]["undefined"]
+    monkeypatch.setattr(console._out, "width", 250)
+    text = f"resamples left out because a class has no labels in them: {without}"
+    assert text in call("compare", run, run, "--dataset", where)[1]
+    assert "left out" not in call("compare", run, run, "--dataset", where, "--metric", "car AP")[1]
+
+
 def test_a_figure_that_is_not_defined_is_not_tested(put):
     folder = str(put(TEACHER, "aaaa11112222", 4))
     pair = only_pair(folder, folder, metric="AP_L")

@@ -85,6 +85,8 @@ def comparison(content: dict[str, Any]) -> None:
     if resampling["reason"] is None:
         drawn = f"{resampling['resamples']:,} resamples of {resampling['blocks']} {resampling['unit']}"
         line(f"{resampling['level']:.0%} intervals from {drawn}, the same for all; {content['correction']}")
+        if left_out := resampling["undefined"].get(metric):
+            line(f"resamples left out because a class has no labels in them: {left_out}")
     fewest = min(len(pair["seeds"]) for pair in content["pairs"])
     if fewest < content["least_seed_pairs"]:
         line(f"fewer than {content['least_seed_pairs']} pairs of seeds say nothing of the methods, only of these runs")
