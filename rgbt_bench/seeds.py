@@ -57,10 +57,11 @@ def differing(records: Iterable[Mapping[str, str]]) -> dict[str, list[str]]:
 
 
 def versions_note(results: Iterable[Result]) -> list[str]:
-    """Return a sentence for what is not the same in the libraries and devices of all results, or nothing."""
+    """Return a sentence for what is not the same in all results, or nothing: libraries, device, processes."""
     given = list(results)
     devices = [{"device": str((one.hardware.get("device") or {}).get("name", "none"))} for one in given]
-    apart = differing(one.libraries for one in given) | differing(devices)
+    teams = [{"processes": str(one.model.processes)} for one in given if one.model and one.model.processes]
+    apart = differing(one.libraries for one in given) | differing(devices) | differing(teams)
     if not apart:
         return []
     return ["not made alike: " + "; ".join(f"{name} {', '.join(values)}" for name, values in apart.items())]

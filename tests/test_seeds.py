@@ -1,13 +1,14 @@
 """Several seeds as one figure."""
 
 import statistics
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from rgbt_bench.errors import UsageError
 from rgbt_bench.runs import in_order, plan_run, plan_seeds
-from rgbt_bench.seeds import Summary, differing, summarize, summarize_figures
+from rgbt_bench.seeds import Summary, differing, summarize, summarize_figures, versions_note
 
 STUDENT = "ffkd-student"
 
@@ -79,3 +80,11 @@ def test_seeds_end_with_the_largest(tiny):
     assert plan_seeds(STUDENT, tiny, seed=2**32 - 2, count=2)[-1].seed == 2**32 - 1
     with pytest.raises(UsageError, match="3 seeds from 4294967294 go beyond 4294967295"):
         plan_seeds(STUDENT, tiny, seed=2**32 - 2, count=3)
+
+
+def test_other_numbers_of_processes_are_said():
+    results = [
+        SimpleNamespace(hardware={}, libraries={}, model=SimpleNamespace(processes=count)) for count in (1, 2, 1, None)
+    ]
+    assert versions_note(results) == ["not made alike: processes 1, 2"]
+    assert versions_note(results[:1]) == []
