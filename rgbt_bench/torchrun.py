@@ -19,7 +19,7 @@ def started_together() -> int:
 
 def is_main() -> bool:
     """Tell whether this is the process that prints: the only one, or the first of those started together."""
-    return os.environ.get("RANK", "0") == "0"
+    return started_together() == 1 or os.environ.get("RANK", "0") == "0"
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from rgbt_bench.datasets.torch_views import epoch_batches
 from rgbt_bench.predictions import Detections
 from rgbt_bench.results import read_result
+from rgbt_bench.torchrun import is_main
 from rgbt_bench.training.processes import Processes, processes
 from training_cases import SMALL, execute_small, plan_small
 from two_processes import fit_shared_line
@@ -100,6 +101,19 @@ def test_the_shares_of_a_batch_are_the_batch_and_never_one_sample(world, count, 
 def test_batches_too_small_for_the_processes_are_none():
     assert list(epoch_batches(12, 3, 0, 0, 1, 2)) == []
     assert [len(batch) for batch in epoch_batches(5, 1, 0, 0)] == [1] * 5
+
+
+@pytest.mark.parametrize(
+    ("world", "rank", "speaks"),
+    [(None, None, True), (None, "1", True), ("1", "1", True), ("2", "0", True), ("2", "1", False)],
+)
+def test_a_rank_without_other_processes_does_not_silence_the_only_one(monkeypatch, world, rank, speaks):
+    for name, value in (("WORLD_SIZE", world), ("RANK", rank)):
+        if value is None:
+            monkeypatch.delenv(name, raising=False)
+        else:
+            monkeypatch.setenv(name, value)
+    assert is_main() is speaks
 
 
 def found(samples):
