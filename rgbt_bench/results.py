@@ -16,6 +16,7 @@ from rgbt_bench.files import read_json, write_json
 
 RESULT_SCHEMA = 2
 RESULT_FILE = "result.json"
+_ANEW = "the same `run` or `evaluate` again scores it anew"
 _LIBRARIES = (
     "numpy", "numba", "pillow", "pyarrow", "hotcoco", "pycocotools", "torch", "torchvision", "timm", "effdet",
     "accelerate",
@@ -139,18 +140,23 @@ def read_result(path: Path) -> Result:
         MissingError: there is no such file.
         BadInputError: not a result of this schema.
     """
-    content = read_json(path)
+    try:
+        content = read_json(path)
+    except BadInputError as error:
+        raise BadInputError(f"{error}; {_ANEW}") from None
     # First, because another schema's result has other fields.
     found = content.get("result_schema", RESULT_SCHEMA) if isinstance(content, dict) else RESULT_SCHEMA
     if found != RESULT_SCHEMA:
-        raise BadInputError(
-            f"{path}: a result of schema {found}, this rgbt-bench reads {RESULT_SCHEMA}; the same `run` or `evaluate`"
-            " again scores it anew"
-        )
+        raise BadInputError(f"{path}: a result of schema {found}, this rgbt-bench reads {RESULT_SCHEMA}; {_ANEW}")
     try:
         return Result.model_validate(content)
     except ValidationError as error:
-        raise BadInputError(f"{path}: not a result of schema {RESULT_SCHEMA}: {error}") from None
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the whole file"
+        raise BadInputError(
+            f"{path}: not a result of schema {RESULT_SCHEMA} ({error.error_count()} fault(s), the first in {place}:"
+            f" {first['msg']}); {_ANEW}"
+        ) from None
 
 
 def library_versions() -> dict[str, str]:

@@ -62,8 +62,14 @@ def test_a_result_is_written_whole_and_read_back_equal(part, tmp_path):
     content = json.loads((tmp_path / "result.json").read_text())
     content["metrics"]["figures"]["AP"] = "high"
     write_json(tmp_path / "result.json", content)
-    with pytest.raises(BadInputError, match="not a result of schema 2"):
+    fault = r"not a result of schema 2 \(1 fault\(s\), the first in metrics\.figures\.AP: .*\); the same `run`"
+    with pytest.raises(BadInputError, match=fault):
         read_result(tmp_path / "result.json")
+    for text in ("", "[]", "{}", json.dumps(content)[:300]):
+        (tmp_path / "result.json").write_text(text)
+        with pytest.raises(BadInputError, match=r"result\.json: .*; the same `run` or `evaluate` again") as caught:
+            read_result(tmp_path / "result.json")
+        assert "\n" not in str(caught.value)
     with pytest.raises(MissingError, match="no such file"):
         read_result(tmp_path / "nothing.json")
 
