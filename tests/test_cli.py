@@ -202,6 +202,21 @@ def test_evaluate_prints_counts_as_whole_numbers(bench, tiny_folder, tmp_path):
     assert out.rstrip().endswith("r.json")
 
 
+def test_evaluate_never_writes_over_the_predictions_or_a_folder(bench, tiny_folder, tmp_path):
+    path = tmp_path / "p.json"
+    path.write_text("[]")
+    (tmp_path / "link.json").symlink_to(path)
+    for out, message in (
+        (path, "is the predictions file"),
+        (tmp_path / "link.json", "is the predictions file"),
+        (tmp_path, "is a folder; name a file in it"),
+    ):
+        code, _, err = bench("evaluate", path, "--dataset", tiny_folder, "--out", out)
+        assert code == 2
+        assert message in " ".join(err.split())
+    assert path.read_text() == "[]"
+
+
 def test_reproduce_prints_the_papers_figures_beside_empty_cells(bench):
     code, out, _ = bench("reproduce", "ffkd/table-2")
     assert code == 0

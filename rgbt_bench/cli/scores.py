@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rgbt_bench.errors import unknown_name
+from rgbt_bench.errors import UsageError, unknown_name
 from rgbt_bench.printing import console
 from rgbt_bench.printing import scores as shown
 
@@ -32,6 +32,10 @@ def evaluate(
         raise unknown_name("task", task, tasks)
     if evaluator not in ("hotcoco", "pycocotools"):
         raise unknown_name("evaluator", evaluator, ("hotcoco", "pycocotools"))
+    if out is not None and out.is_dir():
+        raise UsageError(f"--out {out}: is a folder; name a file in it")
+    if out is not None and out.resolve() == predictions.resolve():
+        raise UsageError(f"--out {out}: is the predictions file, which would be lost; name another")
     engine = "pycocotools" if evaluator == "pycocotools" else "hotcoco"
     result = score_file(predictions, open_dataset(dataset).part(part), task, engine)  # type: ignore[arg-type]
     if out is not None:
