@@ -7,6 +7,7 @@ import pytest
 
 from rgbt_bench.statistics import (
     LEAST_BLOCKS,
+    LEAST_SEED_PAIRS,
     blocks,
     draw_seed_pairs,
     draw_weights,
@@ -57,6 +58,15 @@ def test_the_least_number_of_blocks_is_where_nine_of_ten_intervals_cover():
     assert coverage(LEAST_BLOCKS) > 0.9 > coverage(LEAST_BLOCKS - 1)
     assert round(coverage(20), 2) == 0.93
     assert round(coverage(6), 2) == 0.87
+
+
+def test_equal_methods_are_called_different_as_often_as_the_documents_say_where_seeds_alone_vary():
+    rng = np.random.default_rng(2)
+    for pairs, stated in ((LEAST_SEED_PAIRS, 0.15), (10, 0.10), (20, 0.07)):
+        assert round(1 - coverage(pairs), 2) == stated
+        shares = draw_seed_pairs(pairs)
+        called = np.mean([p_value(shares @ rng.normal(0, 1, pairs)) < 0.05 for _ in range(2000)])
+        assert abs(called - stated) < 0.025
 
 
 def test_a_block_is_drawn_whole_and_as_many_are_drawn_as_there_are():
