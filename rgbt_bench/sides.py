@@ -12,6 +12,9 @@ from rgbt_bench.recipes import load_recipe
 from rgbt_bench.registry import recipe_files
 from rgbt_bench.results import RESULT_FILE, ModelProvenance, Result
 
+# with a result, the run is done and nothing would be made again
+_AGAIN = f"delete {RESULT_FILE} there and run it again"
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -28,11 +31,9 @@ class Scored:
     def require_unchanged(self) -> None:
         """Raise a BadInputError where the predictions are not those that the result was scored from."""
         if not self.predictions.is_file():
-            raise MissingError(f"{self.predictions}: the predictions of this run are missing; run it again")
+            raise MissingError(f"{self.predictions}: the predictions of this run are missing; {_AGAIN}")
         if self.result is not None and sha256_file(self.predictions) != self.result.predictions_sha256:
-            raise BadInputError(
-                f"{self.predictions}: changed since {RESULT_FILE} beside it was scored; delete that and run it again"
-            )
+            raise BadInputError(f"{self.predictions}: changed since {RESULT_FILE} beside it was scored; {_AGAIN}")
 
 
 @dataclass(frozen=True)

@@ -301,7 +301,9 @@ def test_missing_predictions_and_other_labels_at_home_are_named(put, spread_fold
     with pytest.raises(BadInputError, match=r"its test has other labels .* give the right set with --dataset"):
         compare([str(first), str(second)])
     (second / "predictions.json").unlink()
-    with pytest.raises(MissingError, match=r"bbbb11112222/predictions\.json: the predictions of this run are missing"):
+    with pytest.raises(
+        MissingError, match=r"bbbb11112222/predictions\.json: the .* missing; delete result\.json there"
+    ):
         compare([str(first), str(second)])
     with pytest.raises(UsageError, match="at least two"):
         compare([str(first)])
