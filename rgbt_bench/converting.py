@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from rgbt_bench.datasets.checks import Look, look_at
-from rgbt_bench.datasets.store import RECORD_FILE, DatasetRecord
+from rgbt_bench.datasets.store import DatasetRecord
 from rgbt_bench.datasets.writer import DatasetWriter, PlannedSample, require_own
 from rgbt_bench.errors import BadInputError, BenchError, UsageError, enumerate_faults
 from rgbt_bench.locking import locked
+from rgbt_bench.paths import RECORD_FILE
 from rgbt_bench.schema import Box, DatasetInfo, Image, Labels, Sample, SplitList
 from rgbt_bench.sources import NoSource, Source, open_source
 from rgbt_bench.workers import Workers, usable_cores, workers

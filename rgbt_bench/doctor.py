@@ -238,10 +238,10 @@ def _submissions() -> Iterator[Check]:
 
 
 def _sets() -> Iterator[Check]:
-    from rgbt_bench.datasets.store import PARTIAL, RECORD_FILE, Dataset
+    from rgbt_bench.datasets.store import Dataset
 
     home = paths.datasets_home()
-    folders = sorted(path.parent for path in home.glob(f"*/{RECORD_FILE}") if path.parent.suffix != PARTIAL)
+    folders = paths.converted_sets()
     if not folders:
         yield Check("converted sets", "missing", f"none under {home}", "`rgbt-bench convert sample` makes the first")
     for folder in folders:
@@ -265,7 +265,7 @@ def _leftovers() -> Iterator[Check]:
     from rgbt_bench.finding import DELETED
 
     sets, runs = paths.datasets_home(), paths.runs_home()
-    found = [path for pattern in ("*.partial", "*.replaced", ".*.spool") for path in sets.glob(pattern)]
+    found = [path for pattern in (f"*{paths.PARTIAL}", f"*{paths.REPLACED}", ".*.spool") for path in sets.glob(pattern)]
     found += runs.glob(f"{DELETED}/*")
     if not found:
         yield Check("leftovers", "ok", "none")

@@ -22,7 +22,6 @@ def listing(what: str) -> list[dict[str, Any]]:
 
 def _datasets() -> list[dict[str, Any]]:
     from rgbt_bench import paths
-    from rgbt_bench.datasets.store import RECORD_FILE
     from rgbt_bench.registry import converters, load_converter
 
     rows = []
@@ -35,7 +34,7 @@ def _datasets() -> list[dict[str, Any]]:
                 "title": info.title,
                 "classes": ", ".join(info.classes),
                 "tasks": ", ".join(info.tasks),
-                "converted": str(folder) if (folder / RECORD_FILE).is_file() else "",
+                "converted": str(folder) if (folder / paths.RECORD_FILE).is_file() else "",
             }
         )
     return rows

@@ -14,6 +14,8 @@ from rgbt_bench.errors import BenchError, UsageError
 from rgbt_bench.files import read_json, write_json
 from rgbt_bench.results import now
 
+_A_MOMENT_S = 0.3  # for as long may somebody who only looks hold it
+
 
 @contextmanager
 def locked(path: Path, what: str, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
@@ -31,7 +33,7 @@ def locked(path: Path, what: str, waiting: Callable[[str], None] | None = None) 
     lock = FileLock(path, timeout=0)
     owner = path.with_name(f"{path.name}.owner")
     try:
-        lock.acquire()
+        lock.acquire(timeout=_A_MOMENT_S)
     except Timeout:
         if waiting is None:
             raise UsageError(f"{path.parent}: {_describe(owner)} works on {what}; wait for it, or end it") from None

@@ -5,6 +5,10 @@ from pathlib import Path
 
 from platformdirs import user_data_dir
 
+RECORD_FILE = "dataset.json"
+PARTIAL = ".partial"  # ends the name of a set that is being converted: not to be read
+REPLACED = ".replaced"  # ends the name of the set before, until the new one is in its place
+
 
 def home() -> Path:
     """Return `$RGBT_BENCH_HOME`, or the platform's user data folder for rgbt-bench."""
@@ -15,6 +19,12 @@ def home() -> Path:
 def datasets_home() -> Path:
     """Return the folder of converted sets."""
     return home() / "datasets"
+
+
+def converted_sets() -> list[Path]:
+    """Return the folders of the converted sets in the datasets folder, in the order of their names."""
+    found = (path.parent for path in datasets_home().glob(f"*/{RECORD_FILE}"))
+    return sorted(folder for folder in found if folder.suffix not in (PARTIAL, REPLACED))
 
 
 def runs_home() -> Path:

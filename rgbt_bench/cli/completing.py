@@ -27,11 +27,9 @@ def sets() -> Iterator[str]:
     """Yield the converted sets, and NAME@SPLIT for each of their other splits."""
     from rgbt_bench import paths
 
-    for record in paths.datasets_home().glob("*/dataset.json"):
-        folder = record.parent
-        if folder.suffix != ".partial":
-            yield folder.name
-            yield from (f"{folder.name}@{path.stem}" for path in folder.glob("splits/*.json") if path.stem != "default")
+    for folder in paths.converted_sets():
+        yield folder.name
+        yield from (f"{folder.name}@{path.stem}" for path in folder.glob("splits/*.json") if path.stem != "default")
 
 
 def tables() -> Iterable[str]:

@@ -16,6 +16,7 @@ from rgbt_bench.datasets.digests import SampleDigests, split_digests
 from rgbt_bench.datasets.splits import DEFAULT_SPLIT, dataset_name, parse_dataset_name, require_part, split_hash
 from rgbt_bench.errors import BadInputError, MissingError, unknown_name
 from rgbt_bench.files import read_json
+from rgbt_bench.paths import RECORD_FILE
 from rgbt_bench.registry import converters
 from rgbt_bench.schema import (
     IMAGE_COLUMNS,
@@ -27,10 +28,8 @@ from rgbt_bench.schema import (
     labels_from_row,
 )
 
-RECORD_FILE = "dataset.json"
 DIGESTS_FILE = "digests.json"
 SPLITS_FOLDER = "splits"
-PARTIAL = ".partial"  # a set that is being converted: not to be read
 AGAIN = "convert the set again"
 ROW_GROUP = 32  # small, so that reading one sample at random reads few others
 KEPT_BYTES = 64 * 1024 * 1024  # of row groups, for the samples of a small set that come at random
@@ -258,10 +257,10 @@ def open_dataset(name: str) -> Dataset:
             return Dataset(root, split)
     if is_path:
         raise MissingError(f"{text}: no converted set here (no {RECORD_FILE}); `rgbt-bench convert` writes one")
-    converted = [path.parent.name for path in home.glob(f"*/{RECORD_FILE}") if path.parent.suffix != PARTIAL]
+    converted = [folder.name for folder in paths.converted_sets()]
     if text not in converters():
         raise unknown_name("dataset", text, {*converters(), *converted})
-    there = f"Converted there: {', '.join(sorted(converted))}." if converted else "Nothing is converted there yet."
+    there = f"Converted there: {', '.join(converted)}." if converted else "Nothing is converted there yet."
     raise MissingError(
         f"dataset {text!r} is not converted yet under {home}; `rgbt-bench convert {text}` says how to get and convert"
         f" it. {there}"

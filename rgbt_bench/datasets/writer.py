@@ -21,8 +21,6 @@ from rgbt_bench.datasets.digests import SampleDigests, fingerprint
 from rgbt_bench.datasets.splits import DEFAULT_SPLIT, split_hash
 from rgbt_bench.datasets.store import (
     DIGESTS_FILE,
-    PARTIAL,
-    RECORD_FILE,
     ROW_GROUP,
     SPLITS_FOLDER,
     DatasetRecord,
@@ -31,6 +29,7 @@ from rgbt_bench.datasets.store import (
 )
 from rgbt_bench.errors import BadInputError, BenchError, UsageError
 from rgbt_bench.files import read_json, sha256_json, write_json, write_with
+from rgbt_bench.paths import PARTIAL, RECORD_FILE, REPLACED
 from rgbt_bench.schema import IMAGE_COLUMNS, SCHEMA_VERSION, DatasetInfo, SplitList, to_row
 
 if TYPE_CHECKING:
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
 SHARD_BYTES = 256 * 1024 * 1024
 PLAN_FILE = "plan.json"
 REPORT_FILE = "conversion.json"
-REPLACED = ".replaced"  # the set before, until the new one is in its place
 _WRITTEN = frozenset({PLAN_FILE, REPORT_FILE, RECORD_FILE, DIGESTS_FILE, SPLITS_FOLDER, "README.md", "data"})
 
 
