@@ -6,6 +6,8 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from rgbt_bench.errors import UsageError
+
 if TYPE_CHECKING:
     from torch.distributed.distributed_c10d import Store
 
@@ -13,8 +15,15 @@ _HEARD_WITHIN = timedelta(seconds=10)
 
 
 def started_together() -> int:
-    """Return how many processes the launcher says it started, this one among them; 1 without a launcher."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    """Return how many processes the launcher says it started, this one among them; 1 without a launcher.
+
+    Raises:
+        UsageError: WORLD_SIZE, by which it says so, is no count.
+    """
+    said = os.environ.get("WORLD_SIZE") or "1"
+    if not (said.isdecimal() and int(said) > 0):
+        raise UsageError(f"WORLD_SIZE={said}: not a number of processes; torchrun sets it, or unset it")
+    return int(said)
 
 
 def is_main() -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from itertools import chain
@@ -12,10 +13,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from rgbt_bench.cli.runs import sweep
 from rgbt_bench.datasets.torch_views import epoch_batches
+from rgbt_bench.errors import UsageError
 from rgbt_bench.predictions import Detections
 from rgbt_bench.results import read_result
-from rgbt_bench.torchrun import is_main
+from rgbt_bench.torchrun import is_main, started_together
 from rgbt_bench.training.processes import Processes, processes
 from training_cases import SMALL, execute_small, plan_small
 from two_processes import fit_shared_line
@@ -114,6 +117,19 @@ def test_a_rank_without_other_processes_does_not_silence_the_only_one(monkeypatc
         else:
             monkeypatch.setenv(name, value)
     assert is_main() is speaks
+
+
+@pytest.mark.parametrize("said", ["x", "0", "-1", "2.0"])
+def test_a_world_size_that_is_no_count_is_named(monkeypatch, said):
+    monkeypatch.setenv("WORLD_SIZE", said)
+    with pytest.raises(UsageError, match=f"WORLD_SIZE={re.escape(said)}: not a number of processes"):
+        started_together()
+
+
+def test_a_sweep_is_refused_under_torchrun(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match="start it without torchrun"):
+        sweep("ffkd/table-2", dry_run=True)
 
 
 def found(samples):

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from rgbt_bench.errors import UsageError
 from rgbt_bench.printing import console
 from rgbt_bench.printing import runs as printed
 from rgbt_bench.printing import scores as shown
-from rgbt_bench.torchrun import is_main
+from rgbt_bench.torchrun import is_main, started_together
 
 from .options import Device, Json, Preset, Settings, emit
 
@@ -101,6 +102,8 @@ def sweep(
     from rgbt_bench.launching import LocalLauncher
     from rgbt_bench.sweeping import ended_rows, exit_code, plan_sweep, planned_rows, run_sweep
 
+    if started_together() > 1:
+        raise UsageError("a sweep starts processes of its own; start it without torchrun (WORLD_SIZE is set)")
     steps = plan_sweep(target, dataset, preset, seeds, out, device)
     if dry_run:
         plan = planned_rows(steps)
