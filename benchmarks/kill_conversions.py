@@ -1,7 +1,8 @@
 """Kill real conversions at random moments and start them again: `python benchmarks/kill_conversions.py --times 50`.
 
 Each time the whole process group of `rgbt-bench convert flir` gets `kill -9`, the same command runs again (and in
-every third case is killed again first), and every byte is compared with an undisturbed conversion.
+every third case is killed again first), and every byte is compared with an undisturbed conversion. A kill that comes
+after the end does not count, and is tried again.
 """
 
 import argparse
@@ -67,7 +68,7 @@ def measure(source, out, workers):
 
 
 def kill(source, out, workers, before, after, rng):
-    """Start a conversion, kill its group at a random moment, and return what was there then."""
+    """Start a conversion, kill its group at a random moment, and return what was there then; nothing after the end."""
     process = start(source, out, workers)
     if rng.random() < INSIDE:
         process.stderr.readline()
@@ -79,7 +80,7 @@ def kill(source, out, workers, before, after, rng):
         os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     if over or out.exists():
-        return "after the end"
+        return ""
     shards = any(out.with_name(out.name + ".partial").glob("data/*.parquet"))
     return "after the first shard" if shards else "before the first shard"
 
@@ -99,10 +100,10 @@ def run(times, folder, seed=0):
         expected, before, after = reference[workers]
         assert expected == reference[WORKERS[0]][0], "the number of workers changes the bytes"
         for _ in range(1 + (number % 3 == 2)):
-            if not out.exists():
-                seen[f"{workers} workers, {kill(source, out, workers, before, after, rng)}"] += 1
-        if not out.exists():
-            finish(start(source, out, workers))
+            while not (moment := kill(source, out, workers, before, after, rng)):
+                shutil.rmtree(out, ignore_errors=True)
+            seen[f"{workers} workers, {moment}"] += 1
+        finish(start(source, out, workers))
         found = snapshot(out.parent)
         owner = found.pop(f".{out.name}.lock.owner", None)  # of a process killed in its last moment
         assert owner is None or set(json.loads(owner)) == {"pid", "host", "since", "command"}
