@@ -40,7 +40,12 @@ def strip_jpeg_metadata(data: bytes) -> bytes:
     Raises:
         ValueError: the segments are cut short or no end of image is found.
     """
-    kept = [_JPEG_START]
+    return b"".join(_picture_segments(data))
+
+
+def _picture_segments(data: bytes) -> list[memoryview]:
+    view = memoryview(data)
+    kept = [view[:2]]
     position = 2
     while True:
         if position + 4 > len(data) or data[position] != 0xFF:
@@ -56,10 +61,10 @@ def strip_jpeg_metadata(data: bytes) -> bytes:
                 raise ValueError("no end of image")
             end = scan_end.start()
         if not (0xE0 <= marker <= 0xEF and marker != _ADOBE) and marker != _COMMENT:
-            kept.append(data[position:end])
+            kept.append(view[position:end])
         position = end
         if data[position : position + 2] == bytes((0xFF, _END_OF_IMAGE)):
-            return b"".join([*kept, data[position : position + 2]])
+            return [*kept, view[position : position + 2]]
 
 
 def open_image(data: bytes) -> Pillow.Image:
@@ -106,7 +111,8 @@ def is_jpeg(data: bytes) -> bool:
 
 def _jpeg_digest(data: bytes) -> str:
     digest = hashlib.sha256(b"jpeg\n")
-    digest.update(strip_jpeg_metadata(data))
+    for segment in _picture_segments(data):
+        digest.update(segment)
     return digest.hexdigest()
 
 
