@@ -6,7 +6,7 @@ import sys
 
 ROUNDS = 7
 MOST_OF_TYPER = 2.5
-MOST_OF_NUMPY = 3.5
+MOST_OF_NUMPY = 2
 # A command of one function: what Typer and Rich cost by themselves.
 HELLO = """
 import typer
@@ -16,7 +16,9 @@ def hello(name: str = "you"):
     print(name)
 app()
 """
-CORE = "import rgbt_bench.metrics.detection, rgbt_bench.metrics.catalogue, rgbt_bench.predictions, rgbt_bench.schema"
+CORE = (
+    "import rgbt_bench.metrics.resampling, rgbt_bench.metrics.catalogue, rgbt_bench.predictions, rgbt_bench.statistics"
+)
 
 
 def processor_time(*arguments):

@@ -1,4 +1,4 @@
-"""What importing loads: nothing for the package itself, NumPy and pydantic for the core, nothing heavy for the help."""
+"""What importing loads: nothing for the package itself, NumPy alone for the core, nothing heavy for the help."""
 
 import subprocess
 import sys
@@ -29,7 +29,9 @@ def loaded(code):
         ("rgbt_bench.metrics.catalogue", set()),
         ("rgbt_bench.predictions", {"numpy"}),
         ("rgbt_bench.schema", {"pydantic"}),
-        ("rgbt_bench.metrics.detection", {"numpy", "pydantic"}),
+        ("rgbt_bench.metrics.detection", {"numpy"}),
+        ("rgbt_bench.metrics.resampling", {"numpy"}),
+        ("rgbt_bench.statistics", {"numpy"}),
     ],
 )
 def test_the_core_loads_numpy_and_no_more_than_it_needs(module, needed):

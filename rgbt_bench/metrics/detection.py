@@ -11,13 +11,15 @@ import contextlib
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rgbt_bench.predictions import Detections, canonical_order
-from rgbt_bench.schema import Box
+
+if TYPE_CHECKING:
+    from rgbt_bench.schema import Box
 
 Evaluator = Literal["hotcoco", "pycocotools"]
 
