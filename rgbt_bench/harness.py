@@ -23,6 +23,7 @@ from rgbt_bench.results import (
 )
 from rgbt_bench.runs import CHECKPOINT_FILE, CHECKPOINT_FOLDER, LOCK_FILE, PREDICTIONS_FILE, RUN_FILE, Run, in_order
 from rgbt_bench.scoring import require_boxes, score_file
+from rgbt_bench.sides import Scored
 from rgbt_bench.submissions import Progress, Requirement, Submission, TrainContext, no_progress
 from rgbt_bench.torchrun import started_together
 
@@ -44,6 +45,7 @@ def execute(
 
     Raises:
         UsageError: another process works on one of the runs.
+        BadInputError: the predictions were changed since the result was scored.
         BenchError: what `check` refuses, or a process of this run that died.
     """
     submissions = check(run, dataset, device)
@@ -60,7 +62,10 @@ def execute(
                 " it stopped"
             ) from error
         raise
-    return read_result(run.folder / RESULT_FILE)
+    result = read_result(run.folder / RESULT_FILE)
+    if team.is_main:
+        Scored(run.folder / PREDICTIONS_FILE, result).require_unchanged()
+    return result
 
 
 def _team(device: str) -> "Processes":

@@ -59,7 +59,7 @@ class Run:
 def state_of(folder: Path) -> State:
     """Return what is left to do in a run's folder, read from what is in it."""
     if (folder / WEIGHTS_FILE).is_file():
-        return "done" if result_in(folder) else "to evaluate"
+        return "done" if (folder / PREDICTIONS_FILE).is_file() and result_in(folder) else "to evaluate"
     return "to resume" if (folder / CHECKPOINT_FOLDER / CHECKPOINT_FILE).is_file() else "to train"
 
 

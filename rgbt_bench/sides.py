@@ -12,7 +12,7 @@ from rgbt_bench.recipes import load_recipe
 from rgbt_bench.registry import recipe_files
 from rgbt_bench.results import RESULT_FILE, ModelProvenance, Result
 
-# with a result, the run is done and nothing would be made again
+# with a result beside them, nothing would be made again
 _AGAIN = f"delete {RESULT_FILE} there and run it again"
 
 
@@ -31,7 +31,7 @@ class Scored:
     def require_unchanged(self) -> None:
         """Raise a BadInputError where the predictions are not those that the result was scored from."""
         if not self.predictions.is_file():
-            raise MissingError(f"{self.predictions}: the predictions of this run are missing; {_AGAIN}")
+            raise MissingError(f"{self.predictions}: missing; `rgbt-bench run` makes them again")
         if self.result is not None and sha256_file(self.predictions) != self.result.predictions_sha256:
             raise BadInputError(f"{self.predictions}: changed since {RESULT_FILE} beside it was scored; {_AGAIN}")
 

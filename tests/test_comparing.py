@@ -301,9 +301,7 @@ def test_missing_predictions_and_other_labels_at_home_are_named(put, spread_fold
     with pytest.raises(BadInputError, match=r"its test has other labels .* give the right set with --dataset"):
         compare([str(first), str(second)])
     (second / "predictions.json").unlink()
-    with pytest.raises(
-        MissingError, match=r"bbbb11112222/predictions\.json: the .* missing; delete result\.json there"
-    ):
+    with pytest.raises(MissingError, match=r"bbbb11112222/predictions\.json: missing; `rgbt-bench run` makes"):
         compare([str(first), str(second)])
     with pytest.raises(UsageError, match="at least two"):
         compare([str(first)])

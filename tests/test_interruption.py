@@ -131,6 +131,21 @@ def test_a_damaged_checkpoint_beside_whole_weights_says_what_to_do(tmp_path, tin
     assert execute_small(tiny_folder, tmp_path).metrics == read_result(whole.folder / "result.json").metrics
 
 
+def test_predictions_that_are_gone_are_made_again_and_changed_ones_are_refused(tmp_path, tiny_folder, whole):
+    run = plan_small(tiny_folder, tmp_path)
+    shutil.copytree(whole.folder, run.folder)
+    (run.folder / "predictions.json").unlink()
+    assert run.state == "to evaluate"
+    execute_small(tiny_folder, tmp_path)
+    same_outcome(run, whole)
+    (run.folder / "predictions.json").write_text("[]")
+    with pytest.raises(BadInputError, match=r"predictions\.json: changed since result\.json .* delete result\.json"):
+        execute_small(tiny_folder, tmp_path)
+    (run.folder / "result.json").unlink()
+    execute_small(tiny_folder, tmp_path)
+    same_outcome(run, whole)
+
+
 def stopped_after_an_epoch(dataset, out):
     def stop(stage, done, total):
         if stage.endswith(": training"):

@@ -260,7 +260,7 @@ def test_a_stop_between_the_two_renames_is_mended(source, out, monkeypatch):
             convert(Folder("second"), source, out, force=True)
     assert not out.exists()
     convert(Folder("second"), source, out)
-    (out.with_name("set.replaced") / "old").mkdir(parents=True)  # as a stop right after the renames leaves it
+    shutil.copytree(out, out.with_name("set.replaced"))  # as a stop right after the renames leaves it
     convert(Folder("third"), source, out, force=True)
     assert {labels.scene for labels in Dataset(out).labels.values()} == {"third"}
     assert entries(out.parent) == ["set"]

@@ -81,7 +81,8 @@ class Scripted:
         self.running -= 1
         code = self.codes.get(job["name"], 0)
         if code == 0:
-            (job["folder"] / "weights.safetensors").write_text("")
+            for name in ("weights.safetensors", "predictions.json"):
+                (job["folder"] / name).write_text("")
             self.result.write(job["folder"] / "result.json")
         return None if code is None else code
 
@@ -229,7 +230,8 @@ def test_a_run_that_another_process_finished_is_not_started(plan, result, work):
         def poll(self, job):
             if job["folder"] == first.folder:
                 second.folder.mkdir(parents=True, exist_ok=True)
-                second.weights.write_text("")
+                for name in ("weights.safetensors", "predictions.json"):
+                    (second.folder / name).write_text("")
                 self.result.write(second.folder / "result.json")
             return super().poll(job)
 
