@@ -6,26 +6,28 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from rgbt_bench.results import Figure, Result
+from rgbt_bench.results import Figure, Interval, Result
 
 
 @dataclass(frozen=True)
 class Summary:
     """One figure over `n` seeds, in the figure's own unit.
 
-    `sd` is the sample standard deviation (n - 1), None for one seed. Where `undefined` seeds have no figure, mean and
-    sd are None: the mean of the others would be another figure.
+    `sd` is the sample standard deviation (n - 1), None for one seed, which alone has its `interval`. Where `undefined`
+    seeds have no figure, mean and sd are None: the mean of the others would be another figure.
     """
 
     mean: Figure
     sd: Figure
     n: int
     undefined: int = 0
+    interval: Interval = None
 
     def scaled(self, factor: float) -> "Summary":
         """Return this summary in another unit."""
         mean = None if self.mean is None else self.mean * factor
-        return replace(self, mean=mean, sd=None if self.sd is None else self.sd * factor)
+        interval = None if self.interval is None else (self.interval[0] * factor, self.interval[1] * factor)
+        return replace(self, mean=mean, sd=None if self.sd is None else self.sd * factor, interval=interval)
 
 
 def summarize(values: Sequence[Figure]) -> Summary:
@@ -46,6 +48,15 @@ def summarize_figures(figures: Sequence[Mapping[str, Figure]]) -> dict[str, Summ
     """Return the summary of every figure by name; a figure that some seed has not is undefined there."""
     names = dict.fromkeys(name for one in figures for name in one)
     return {name: summarize([one.get(name) for one in figures]) for name in names}
+
+
+def summarize_results(results: Sequence[Result]) -> dict[str, Summary]:
+    """Return the summary of every figure of results, one a seed; a single one with its intervals."""
+    found = summarize_figures([one.metrics.figures for one in results])
+    if len(results) > 1:
+        return found
+    intervals = results[0].metrics.intervals.figures
+    return {name: replace(one, interval=intervals.get(name)) for name, one in found.items()}
 
 
 def differing(records: Iterable[Mapping[str, str]]) -> dict[str, list[str]]:
@@ -70,7 +81,7 @@ def versions_note(results: Iterable[Result]) -> list[str]:
 def report(results: Mapping[int, tuple[Path, Result]]) -> dict[str, Any]:
     """Return several seeds' results, by seed and with their folders, and their summary, as JSON-ready data."""
     found = [result for _, result in results.values()]
-    summary = summarize_figures([dict(result.metrics.figures) for result in found])
+    summary = summarize_results(found)
     return {
         "results": [
             {"seed": seed, "folder": str(folder), "result": result.model_dump(mode="json")}

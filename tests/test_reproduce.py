@@ -22,9 +22,13 @@ def store(tiny, home, tmp_path):
     write_predictions(tmp_path / "p.json", Detections(none, none, np.zeros((0, 4)), np.zeros(0)), part.ids)
     scored = score_file(tmp_path / "p.json", part, "detection-rgbt")
 
+    def with_intervals(found):
+        none = scored.metrics.intervals
+        return {"intervals": none.model_copy(update={"figures": {**none.figures, **(found or {})}})}
+
     def put(
         recipe, ap, standing="official", dataset="flir", preset="paper", digest=None, created="2026-01-01", seed=0,
-        settings=(), data=None, processes=1, **changes,
+        settings=(), data=None, processes=1, intervals=None, **changes,
     ):  # fmt: skip
         recipe_digest = digest or load_recipe(recipe, preset, settings).digest
         model = ModelProvenance(
@@ -39,7 +43,7 @@ def store(tiny, home, tmp_path):
                 "created": created,
                 "model": model,
                 "data": scored.data.model_copy(update={"dataset": dataset, **(data or {})}),
-                "metrics": scored.metrics.model_copy(update={"figures": figures}),
+                "metrics": scored.metrics.model_copy(update={"figures": figures, **with_intervals(intervals)}),
                 **changes,
             }
         )
@@ -166,6 +170,20 @@ def test_seeds_on_other_data_never_share_a_cell(store, key):
     assert "/09/result.json" in note
     store("ffkd-student", 0.92, seed=3, data=other, created="2026-02-02")
     assert student(reproduce("ffkd/table-2"))["measured"][0] == pytest.approx(91.0)
+
+
+def test_one_seed_shows_its_interval_and_several_their_spread(store):
+    store("ffkd-student", 0.30, intervals={"AP": (0.25, 0.361)})
+    content = reproduce("ffkd/table-2")
+    assert student(content)["interval"] == [pytest.approx((25, 36.1)), None, None]
+    cells = [cell.strip() for cell in as_text(content, "md", [1, 1, 1]).splitlines()[-1].split("|")]
+    assert cells[3] == "30.0 [25.0, 36.1]"
+    assert cells[5] == "30.0"
+    assert any("[low, high] is the 95 % interval" in note for note in content["notes"])
+    store("ffkd-student", 0.32, seed=1, intervals={"AP": (0.3, 0.4)})
+    content = reproduce("ffkd/table-2")
+    assert student(content)["interval"] == [None] * 3
+    assert not any("[low, high]" in note for note in content["notes"])
 
 
 def test_seeds_of_another_number_of_processes_never_share_a_cell(store):

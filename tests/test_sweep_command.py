@@ -212,7 +212,7 @@ def test_seeds_are_ordinary_runs_with_mean_and_sd(bench, start, home):
     for name, summary in content["summary"].items():
         values = [one["result"]["metrics"]["figures"][name] for one in content["results"]]
         if None in values:
-            assert summary == {"mean": None, "sd": None, "n": 3, "undefined": values.count(None)}
+            assert summary == {"mean": None, "sd": None, "n": 3, "undefined": values.count(None), "interval": None}
         else:
             assert summary["mean"] == pytest.approx(np.mean(values))
             assert summary["sd"] == pytest.approx(np.std(values, ddof=1))

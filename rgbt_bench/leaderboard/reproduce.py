@@ -15,9 +15,9 @@ from rgbt_bench.latency import LatencyReport
 from rgbt_bench.leaderboard.papers import Column, Table, find_table
 from rgbt_bench.recipes import load_recipe
 from rgbt_bench.registry import load_converter, load_submission, recipe_files
-from rgbt_bench.results import RESULT_FILE, ModelProvenance, Result, read_result
+from rgbt_bench.results import RESULT_FILE, Interval, ModelProvenance, Result, read_result
 from rgbt_bench.runs import finished_runs
-from rgbt_bench.seeds import Summary, summarize, summarize_figures, versions_note
+from rgbt_bench.seeds import Summary, summarize, summarize_results, versions_note
 from rgbt_bench.timing import LATENCY_FOLDER
 
 FORMATS = ("md", "latex")
@@ -38,9 +38,9 @@ class Measurements:
 def reproduce(name: str, preset: str = "paper", dataset: str | None = None) -> dict[str, Any]:
     """Return a paper's table as JSON-ready data: every cell with the paper's figure and ours, None where unmeasured.
 
-    A row's `measured`, `sd` and `n` are mean, sample standard deviation and number of its seeds by column, and `from`
-    names every file behind them. Under the preset `paper` a detection cell is filled only by runs of that preset on
-    the track's official labels.
+    A row's `measured`, `sd` and `n` are mean, sample standard deviation and number of its seeds by column, `interval`
+    is that of a single seed, and `from` names every file behind them. Under the preset `paper` a detection cell is
+    filled only by runs of that preset on the track's official labels.
     Another preset or dataset shows measured figures alone: the paper's figures never stand beside them.
 
     Raises:
@@ -93,7 +93,7 @@ def as_text(content: dict[str, Any], style: str, digits: Iterable[int]) -> str:
     body = []
     for row in content["rows"]:
         cells = [row["name"], *(row["labels"].get(name, "") for name in labels)]
-        ours = zip(row["measured"], row["sd"], row["n"], strict=True)
+        ours = zip(row["measured"], row["sd"], row["n"], row["interval"], strict=True)
         for reported, cell, places in zip(row["paper"], ours, digits, strict=True):
             shown = _shown(*cell, places)
             cells += ["" if reported is None else str(reported), shown] if comparable else [shown]
@@ -120,19 +120,22 @@ def _require_dataset(table: Table, dataset: str) -> None:
 
 
 def _cells(columns: Sequence[Column], measured: Measured) -> dict[str, list[Any]]:
-    """Return a row's means, standard deviations and numbers of seeds, None where there is no figure."""
+    """Return a row's means, standard deviations, numbers of seeds and intervals, None where there is none."""
     found = [measured.get(column.measured or "") for column in columns]
     ours = [one and one.scaled(column.scale) for one, column in zip(found, columns, strict=True)]
     return {
         "measured": [one and one.mean for one in ours],
         "sd": [one and one.sd for one in ours],
         "n": [one.n if one and one.mean is not None else None for one in ours],
+        "interval": [one and one.interval for one in ours],
     }
 
 
-def _shown(mean: float | None, sd: float | None, n: int | None, places: int) -> str:
+def _shown(mean: float | None, sd: float | None, n: int | None, interval: Interval, places: int) -> str:
     if mean is None:
         return ""
+    if interval is not None:
+        return f"{mean:.{places}f} [{interval[0]:.{places}f}, {interval[1]:.{places}f}]"
     return f"{mean:.{places}f}" if sd is None else f"{mean:.{places}f} ± {sd:.{places}f} (n={n})"
 
 
@@ -171,7 +174,7 @@ def _detection(table: Table, recipes: list[str], preset: str, dataset: str | Non
     labels = set()
     for name, candidates in fitting.items():
         chosen, notes = _one_group(name, candidates)
-        found.values[name] = summarize_figures([result.metrics.figures for _, result in chosen.values()])
+        found.values[name] = summarize_results([result for _, result in chosen.values()])
         found.sources[name] = [_source(seed, *one) for seed, one in sorted(chosen.items())]
         found.notes += notes
         labels |= {result.data.label_digest for _, result in chosen.values()}
@@ -180,6 +183,8 @@ def _detection(table: Table, recipes: list[str], preset: str, dataset: str | Non
             for column in table.columns
             if (one := found.values[name].get(column.measured or "")) and one.undefined
         ]
+    if any(one.interval for row in found.values.values() for one in row.values()):
+        found.notes.append("[low, high] is the 95 % interval of one seed's figure over this test set")
     if len(labels) > 1:
         found.notes.append("the rows were scored on different labels: they do not compare")
     return found
