@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 
-from rgbt_bench.sources import open_source
+from rgbt_bench.archives.source import open_source
 
 MEMBERS, BYTES = 4_000, 75_000  # 300 MB, as JPEGs are
 MOST_RATIO = 1.3

@@ -1,6 +1,6 @@
 """The layouts that FLIR-aligned comes in: where each keeps its lists, images and annotations."""
 
-from rgbt_bench.converting import Scan
+from rgbt_bench.converters import Scan
 from rgbt_bench.errors import BadInputError
 from rgbt_bench.sources import Source
 

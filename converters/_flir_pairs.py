@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from rgbt_bench.converting import Scan
+from rgbt_bench.converters import Scan
 from rgbt_bench.schema import Labels
 from rgbt_bench.sources import Source
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from rgbt_bench.converting import Scan
+from rgbt_bench.converters import Scan
 from rgbt_bench.errors import BadInputError
 from rgbt_bench.sources import Source
 

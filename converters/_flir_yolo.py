@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import PurePosixPath
 
-from rgbt_bench.converting import Scan
+from rgbt_bench.converters import Scan
 from rgbt_bench.datasets.digests import open_image
 from rgbt_bench.errors import BadInputError
 from rgbt_bench.schema import Labels

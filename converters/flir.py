@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from rgbt_bench.converting import Converter, Item, Scan
+from rgbt_bench.converters import Converter, Item, Scan
 from rgbt_bench.schema import DatasetInfo, Labels, SplitList
 from rgbt_bench.sources import Source
 

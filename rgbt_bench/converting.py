@@ -1,20 +1,20 @@
-"""What every converter shares: the description of a source, its validation in one pass, and the conversion report."""
+"""What every conversion shares: validation of a source in one pass, a dataset whole or not at all, and the report."""
 
-from abc import ABC, abstractmethod
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
+from rgbt_bench.archives.source import open_source
+from rgbt_bench.converters import Converter, Item, Scan
 from rgbt_bench.datasets.checks import Look, look_at
 from rgbt_bench.datasets.store import DatasetRecord
 from rgbt_bench.datasets.writer import DatasetWriter, PlannedSample, require_own
 from rgbt_bench.errors import BadInputError, BenchError, UsageError, enumerate_faults
 from rgbt_bench.locking import locked
 from rgbt_bench.paths import RECORD_FILE
-from rgbt_bench.schema import Box, DatasetInfo, Image, Labels, Sample, SplitList
-from rgbt_bench.sources import NoSource, Source, open_source
+from rgbt_bench.schema import Box, Labels
+from rgbt_bench.sources import NoSource, Source
 from rgbt_bench.workers import Workers, usable_cores, workers
 
 OnError = Literal["fail", "skip"]
@@ -22,45 +22,6 @@ Progress = Callable[[str, int, int], None]
 FAULTS_SHOWN = 200
 ITEMS_PER_TASK = 16
 ITEMS_PER_WORKER = 350  # fewer are checked before another process has started
-
-
-@dataclass(frozen=True)
-class Images:
-    """The encoded images of one sample, as a converter hands them over."""
-
-    rgb: Image
-    thermal: Image | None = None
-    mask: Image | None = None
-
-
-@dataclass(frozen=True)
-class Item:
-    """One sample as its source describes it: its part, its labels and the names of its images' files.
-
-    A set that is not stored one file an image names the files it is made of, and its converter overrides `read`.
-    """
-
-    part: str
-    labels: Labels
-    rgb: str = ""
-    thermal: str | None = None
-    mask: str | None = None
-
-    @property
-    def files(self) -> tuple[str, ...]:
-        """The names of its files in the source."""
-        return tuple(name for name in (self.rgb, self.thermal, self.mask) if name)
-
-
-@dataclass
-class Scan:
-    """What a converter found: the layout, the samples, declared quirks by name and count, and faults by file."""
-
-    layout: str
-    items: list[Item] = field(default_factory=list)
-    quirks: Counter[str] = field(default_factory=Counter)
-    faults: list[str] = field(default_factory=list)
-    named_splits: list[SplitList] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -80,63 +41,6 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON-ready data."""
         return asdict(self)
-
-
-class Converter(ABC):
-    """From one dataset's original archive to the schema: a subclass a dataset, found by its module's name.
-
-    `how_to_get` says where the archive comes from and under which terms, `layouts` names each layout with its tree,
-    `parts` the parts of the default split in order, `expected` the number of samples of the whole set by part (parts
-    joined by `+` are counted together).
-    """
-
-    info: ClassVar[DatasetInfo]
-    how_to_get: ClassVar[str]
-    layouts: ClassVar[Mapping[str, str]]
-    parts: ClassVar[tuple[str, ...]] = ("train", "val", "test")
-    expected: ClassVar[Mapping[str, int]] = {}
-    needs_path: ClassVar[bool] = True
-
-    @abstractmethod
-    def scan(self, source: Source) -> Scan:
-        """Describe every sample of a source, without reading images.
-
-        Raises:
-            BadInputError: no known layout is there.
-        """
-
-    def read(self, source: Source, item: Item) -> Images:
-        """Return the encoded images of one sample.
-
-        Raises:
-            BadInputError: a file is missing or cannot be read; the message names it.
-        """
-        thermal, mask = (read_image(source, name) if name else None for name in (item.thermal, item.mask))
-        return Images(read_image(source, item.rgb), thermal, mask)
-
-    def sample(self, source: Source, item: Item) -> Sample:
-        """Return one sample with its encoded images.
-
-        Raises:
-            BadInputError: as `read`.
-        """
-        images = self.read(source, item)
-        labels = {name: getattr(item.labels, name) for name in Labels.__slots__}
-        return Sample(**labels, rgb=images.rgb, thermal=images.thermal, mask=images.mask)
-
-    def instructions(self) -> str:
-        """Return where to get the set and which layouts are read, as text."""
-        trees = "\n\n".join(f"{name}:\n{tree.rstrip()}" for name, tree in self.layouts.items())
-        return f"{self.info.title}\n\n{self.how_to_get.strip()}\n\nLayouts that are read:\n\n{trees}"
-
-
-def read_image(source: Source, name: str) -> Image:
-    """Return a file's bytes as an encoded image.
-
-    Raises:
-        BadInputError: the file is missing or cannot be read.
-    """
-    return Image(source.read(name), name.rpartition("/")[2])
 
 
 def convert(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from rgbt_bench.errors import BadInputError, MissingError, unknown_name
 
 if TYPE_CHECKING:
-    from rgbt_bench.converting import Converter
+    from rgbt_bench.converters import Converter
     from rgbt_bench.submissions import Submission
 
 CONVERTERS = "rgbt_bench.converters"
@@ -100,7 +100,7 @@ def load_converter(name: str) -> "type[Converter]":
         MissingError: a package it needs is not installed.
         BadInputError: what is registered is no converter, or one of another dataset.
     """
-    from rgbt_bench.converting import Converter
+    from rgbt_bench.converters import Converter
 
     entries = converters()
     if name not in entries:

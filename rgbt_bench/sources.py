@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rgbt_bench.errors import BadInputError, MissingError, enumerate_faults
+from rgbt_bench.errors import BadInputError, enumerate_faults
 from rgbt_bench.files import decode_text, parse_json
 
 MAX_FILES = 1_000_000
@@ -166,26 +166,6 @@ class NoSource(Source):
     def read(self, name: str) -> bytes:
         """Refuse: there is nothing to read."""
         raise BadInputError(f"{name}: no such file")
-
-
-def open_source(root: Path, spool: Path) -> Source:
-    """Return the source that a path names.
-
-    `spool` is the one file that may be written: the content of a compressed tar, until the source is closed. What a
-    killed run left there is removed.
-
-    Raises:
-        MissingError: there is nothing at the path.
-        BadInputError: it can be read neither as a folder nor as an archive, or the archive holds what is refused.
-    """
-    from rgbt_bench.archives.source import ArchiveSource  # which needs this module
-
-    if not root.exists():
-        raise MissingError(f"{root}: no such file or folder")
-    if not (root.is_dir() or root.is_file()):
-        raise BadInputError(f"{root}: a pipe or a device; save the archive to a file and give that")
-    spool.unlink(missing_ok=True)
-    return FolderSource(root) if root.is_dir() else ArchiveSource(root, spool)
 
 
 def _open(path: str, flags: int) -> int:

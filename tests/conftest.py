@@ -11,7 +11,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import pytest
 
 from cli_cases import run_in_process
-from rgbt_bench.converting import Scan, convert
+from rgbt_bench.converters import Scan
+from rgbt_bench.converting import convert
 from rgbt_bench.datasets.sample import scenes
 from rgbt_bench.datasets.sample_converter import SampleConverter, to_item
 from rgbt_bench.datasets.store import Dataset

@@ -23,9 +23,10 @@ from hypothesis import strategies as st
 
 from flir_cases import put_voc
 from rgbt_bench.archives import guard, zips
+from rgbt_bench.archives.source import open_source
 from rgbt_bench.converting import convert
 from rgbt_bench.errors import BadInputError
-from rgbt_bench.sources import FolderSource, open_source
+from rgbt_bench.sources import FolderSource
 from rgbt_converters.flir import Flir
 
 COMPRESS = {"tar": bytes, "tar.gz": gzip.compress, "tar.bz2": bz2.compress, "tar.xz": lzma.compress}

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from rgbt_bench.converting import Converter, Images, Item, Scan, convert
+from rgbt_bench.converters import Converter, Images, Item, Scan
+from rgbt_bench.converting import convert
 from rgbt_bench.datasets.store import Dataset
 from rgbt_bench.errors import BadInputError, MissingError, UsageError
 from rgbt_bench.files import read_json

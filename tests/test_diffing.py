@@ -11,7 +11,8 @@ import pytest
 from PIL import Image as Pillow
 
 from cli_cases import only_object
-from rgbt_bench.converting import Converter, Images, Scan, convert
+from rgbt_bench.converters import Converter, Images, Scan
+from rgbt_bench.converting import convert
 from rgbt_bench.datasets.sample_converter import to_item
 from rgbt_bench.datasets.store import Dataset
 from rgbt_bench.diffing import diff, label_change, to_dict

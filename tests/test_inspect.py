@@ -10,7 +10,8 @@ import pytest
 from PIL import Image as Pillow
 from PIL import ImageColor
 
-from rgbt_bench.converting import Converter, Images, Item, Scan, convert
+from rgbt_bench.converters import Converter, Images, Item, Scan
+from rgbt_bench.converting import convert
 from rgbt_bench.datasets.inspecting import inspect_dataset, size_class
 from rgbt_bench.datasets.sheet import COLOURS, DrawnBox, contact_sheet, spread
 from rgbt_bench.datasets.store import Dataset

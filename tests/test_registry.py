@@ -36,7 +36,7 @@ packages = ["their_converters", "their_models", "their_models.mean_box"]
 "*" = ["recipes/*.yaml"]
 """
 CONVERTER = """
-from rgbt_bench.converting import Scan
+from rgbt_bench.converters import Scan
 from rgbt_bench.datasets.sample import INFO, scenes
 from rgbt_bench.datasets.sample_converter import SampleConverter, to_item
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from rgbt_bench.converting import Converter, Item, Scan, convert
+from rgbt_bench.converters import Converter, Item, Scan
+from rgbt_bench.converting import convert
 from rgbt_bench.datasets import writer
 from rgbt_bench.datasets.store import Dataset
 from rgbt_bench.errors import UsageError

@@ -2,7 +2,8 @@
 
 import pytest
 
-from rgbt_bench.converting import Scan, convert
+from rgbt_bench.converters import Scan
+from rgbt_bench.converting import convert
 from rgbt_bench.datasets.sample import scenes
 from rgbt_bench.datasets.sample_converter import SampleConverter, to_item
 from rgbt_bench.datasets.store import Dataset

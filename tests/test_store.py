@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image as Pillow
 
-from rgbt_bench.converting import Converter, Item, Scan, convert
+from rgbt_bench.converters import Converter, Item, Scan
+from rgbt_bench.converting import convert
 from rgbt_bench.datasets import store, writer
 from rgbt_bench.datasets.splits import split_hash
 from rgbt_bench.datasets.store import Dataset, open_dataset

@@ -6,8 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from rgbt_bench.errors import BadInputError
-from rgbt_bench.sources import Source
+from rgbt_bench.errors import BadInputError, MissingError
+from rgbt_bench.sources import FolderSource, Source
 
 from .guard import Guard
 from .tars import BLOCK, PlainBlocks, SpooledBlocks, TarMember, index_tar, is_tar_header, require_whole
@@ -148,3 +148,21 @@ def _not_read(start: bytes) -> str:
         return "an empty file; get the archive again"
     kinds = (kind for mark, kind in _OTHERS.items() if start.lstrip().startswith(mark))
     return next(kinds, f"not an archive that is read; {_READ}")
+
+
+def open_source(root: Path, spool: Path) -> Source:
+    """Return the source that a path names.
+
+    `spool` is the one file that may be written: the content of a compressed tar, until the source is closed. What a
+    killed run left there is removed.
+
+    Raises:
+        MissingError: there is nothing at the path.
+        BadInputError: it can be read neither as a folder nor as an archive, or the archive holds what is refused.
+    """
+    if not root.exists():
+        raise MissingError(f"{root}: no such file or folder")
+    if not (root.is_dir() or root.is_file()):
+        raise BadInputError(f"{root}: a pipe or a device; save the archive to a file and give that")
+    spool.unlink(missing_ok=True)
+    return FolderSource(root) if root.is_dir() else ArchiveSource(root, spool)

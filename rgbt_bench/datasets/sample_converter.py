@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from rgbt_bench.converting import Converter, Images, Item, Scan
+from rgbt_bench.converters import Converter, Images, Item, Scan
 from rgbt_bench.datasets.sample import INFO, SPLITS, scene, scenes
 from rgbt_bench.schema import Labels, Sample
 from rgbt_bench.sources import Source

@@ -33,7 +33,7 @@ from rgbt_bench.paths import PARTIAL, RECORD_FILE, REPLACED
 from rgbt_bench.schema import IMAGE_COLUMNS, SCHEMA_VERSION, DatasetInfo, SplitList, to_row
 
 if TYPE_CHECKING:
-    from rgbt_bench.converting import Converter, Item
+    from rgbt_bench.converters import Converter, Item
     from rgbt_bench.sources import Source
     from rgbt_bench.workers import Workers
 
