@@ -43,6 +43,7 @@ STUDENT = (3_579_296, 951_256, 64_215, 4_821_867, 1_242_571)
         ("inspect flirr", 2, r"Did you mean 'flir'\?"),
         ("inspect EMPTY", 4, r"no converted set here"),
         ("inspect TINY --sheet x.png --part tset", 2, r"Did you mean 'test'"),
+        ("inspect TINY --part val", 2, r"give --sheet FILE, too"),
         ("inspect TINY --sheet x.png --sheet-pairs 0", 2, r"'--sheet-pairs'"),
         ("run ffkd-student", 4, r"rgbt-bench convert flir"),
         ("run ffkd-student --dataset TINY@other", 2, r"split of sample 'other'"),

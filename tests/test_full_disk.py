@@ -3,6 +3,7 @@
 import errno
 import subprocess
 import sys
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -115,3 +116,14 @@ def test_what_the_system_refuses_is_named_on_the_command_line(workers, pairs, ou
     assert kept(out) == []
     again(pairs, out, workers)
     assert {path.name for path in out.parent.iterdir()} == {"set", ".set.lock"}
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["list", "datasets"], 4), (["list", "datsets"], 2)])
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device here is always full")
+def test_a_stdout_without_room_ends_in_a_message_and_no_traceback(arguments, code):
+    command = [sys.executable, "-m", "rgbt_bench", *arguments, "--json"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == code
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr

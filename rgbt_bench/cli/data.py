@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from rgbt_bench.errors import unknown_name
+from rgbt_bench.errors import UsageError, unknown_name
 from rgbt_bench.printing import console
 from rgbt_bench.printing import data as shown
 
@@ -65,6 +65,8 @@ def inspect(
     from rgbt_bench.datasets.store import open_dataset
     from rgbt_bench.scoring import official_note
 
+    if part is not None and sheet is None:
+        raise UsageError("--part says what the sheet is drawn from; give --sheet FILE, too")
     opened = open_dataset(dataset)
     content = inspect_dataset(opened)
     for name, found in content["parts"].items():

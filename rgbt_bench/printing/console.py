@@ -3,6 +3,7 @@
 Nothing is read as markup: a name is printed as it is, and its control characters as escapes.
 """
 
+import io
 import json
 import os
 import re
@@ -28,7 +29,7 @@ _err = Console(soft_wrap=True, highlight=False, markup=False, emoji=False, stder
 def error(message: str, exit_code: int, as_json: bool) -> None:
     """Print an error: to stderr for people, as one object on stdout with `--json`."""
     if as_json:
-        print(json.dumps({"error": message, "exit_code": exit_code}, ensure_ascii=False))
+        _print_object({"error": message, "exit_code": exit_code})
     _err.print("error:", style="red", end=" ")
     _err.print(clean(message))
 
@@ -36,7 +37,14 @@ def error(message: str, exit_code: int, as_json: bool) -> None:
 def crash(fault: Exception, as_json: bool) -> None:
     """Tell a program that reads our JSON of a failure that nobody foresaw; its traceback goes to stderr."""
     if as_json:
-        print(json.dumps({"error": f"{type(fault).__name__}: {fault}", "exit_code": 1}, ensure_ascii=False))
+        _print_object({"error": f"{type(fault).__name__}: {fault}", "exit_code": 1})
+
+
+def _print_object(content: dict[str, object]) -> None:
+    try:
+        print(json.dumps(content, ensure_ascii=False), flush=True)
+    except OSError:  # stdout takes no more, which may be the very error; stderr has it, too
+        sys.stdout = io.StringIO()  # or Python tries once more at its end
 
 
 @contextmanager
