@@ -202,8 +202,8 @@ def _differences(common: Sequence[_Pair], evaluated: Mapping[Path, _Evaluated]) 
     first = np.mean([one.whole for one in ours], axis=0)
     second = np.mean([one.whole for one in theirs], axis=0)
     apart = np.array([b.resampled - a.resampled for a, b in zip(ours, theirs, strict=True)])
-    shares = draw_seed_pairs(len(ours), apart.shape[1])
-    drawn = np.einsum("rp,prf->rf", shares, apart)
+    weights = draw_seed_pairs(len(ours), apart.shape[1])
+    drawn = np.einsum("rp,prf->rf", weights, apart)
     return [
         Difference(
             first_figure=_defined(first[place]),
