@@ -13,7 +13,8 @@ from rgbt_bench.files import read_json
 from rgbt_bench.recipes import Recipe
 from rgbt_bench.registry import recipe_files
 from rgbt_bench.results import RESULT_FILE, Result, read_result
-from rgbt_bench.runs import LOCK_FILE, PREDICTIONS_FILE, RUN_FILE, WEIGHTS_FILE, State, result_in, state_of
+from rgbt_bench.runs import LOCK_FILE, PREDICTIONS_FILE, RUN_FILE, State, result_in, state_of
+from rgbt_bench.submissions import WEIGHTS_FILE
 
 MIN_KEY = 4
 _SIGNS = (LOCK_FILE, RUN_FILE, RESULT_FILE)  # one of them is in every folder that a run has begun in

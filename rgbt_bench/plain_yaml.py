@@ -1,17 +1,40 @@
 """YAML that others wrote, read as plain data: what JSON can hold and nothing else, so that a digest covers it all."""
 
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 
+from rgbt_bench.errors import BadInputError
+from rgbt_bench.files import read_text
+
+MAX_BYTES = 100_000  # reading YAML takes seconds a megabyte; no file of ours has a tenth of this
 MAX_DEPTH = 32
 
 
 class YamlFaultError(Exception):
     """Why a text is not YAML of plain data."""
+
+
+def read_mapping(path: Path, what: str) -> dict[str, Any]:
+    """Return a YAML file's mapping as plain data; `what` it should be, such as "a recipe", is for the message.
+
+    Raises:
+        MissingError: there is no such file.
+        BadInputError: not YAML, not a mapping, too large or nested too deeply, or with tags, anchors, NaN or dates.
+    """
+    if path.is_file() and path.stat().st_size > MAX_BYTES:
+        raise BadInputError(f"{path}: larger than {MAX_BYTES} bytes, which {what} never is")
+    try:
+        content = load_plain_yaml(read_text(path))
+    except YamlFaultError as error:
+        raise BadInputError(f"{path}: {error}") from None
+    if not isinstance(content, dict):
+        raise BadInputError(f"{path}: {what} is a mapping of keys")
+    return content
 
 
 def load_plain_yaml(text: str) -> Any:

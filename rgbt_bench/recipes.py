@@ -9,8 +9,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from rgbt_bench.errors import BadInputError, BenchError, MissingError, UsageError, did_you_mean, unknown_name
-from rgbt_bench.files import read_text, sha256_file, sha256_json
-from rgbt_bench.plain_yaml import YamlFaultError, load_plain_yaml
+from rgbt_bench.files import sha256_file, sha256_json
+from rgbt_bench.plain_yaml import YamlFaultError, load_plain_yaml, read_mapping
 from rgbt_bench.registry import recipe_files, submissions
 from rgbt_bench.schema import Modality
 
@@ -35,7 +35,6 @@ _NEVER_SET = {
     "preset": "use --preset",
     "quick": "set the values themselves",
 }
-_MAX_BYTES = 100_000  # reading YAML takes seconds a megabyte; no recipe has a tenth of this
 
 
 class _Data(BaseModel):
@@ -188,7 +187,7 @@ def load_recipe(name: str, preset: str = "paper", settings: tuple[str, ...] = ()
     """
     path = recipe_path(name)
     require_preset(preset)
-    content = read_recipe_yaml(path)
+    content = read_mapping(path, "a recipe")
     if content.get("name") != path.stem:
         raise BadInputError(f"{path}: name is {content.get('name')!r}, but the file's name says {path.stem!r}")
     if "preset" in content:
@@ -218,23 +217,6 @@ def require_preset(preset: str) -> None:
     """Raise a UsageError unless there is such a preset."""
     if preset not in PRESETS:
         raise unknown_name("preset", preset, PRESETS)
-
-
-def read_recipe_yaml(path: Path) -> dict[str, Any]:
-    """Return a recipe file's content as plain data: `1e-5` is a number, no tags, no anchors.
-
-    Raises:
-        BadInputError: not YAML, not a mapping, too large or nested too deeply, or with tags, anchors, NaN or dates.
-    """
-    if path.stat().st_size > _MAX_BYTES:
-        raise BadInputError(f"{path}: larger than {_MAX_BYTES} bytes, which no recipe is")
-    try:
-        content = load_plain_yaml(read_text(path))
-    except YamlFaultError as error:
-        raise BadInputError(f"{path}: {error}") from None
-    if not isinstance(content, dict):
-        raise BadInputError(f"{path}: a recipe is a mapping of keys")
-    return content
 
 
 def origins(path: Path) -> dict[str, str]:

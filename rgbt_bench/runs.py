@@ -11,8 +11,8 @@ from rgbt_bench.errors import BenchError, UsageError, unknown_name
 from rgbt_bench.files import sha256_json
 from rgbt_bench.recipes import Recipe, circle, load_recipe, recipe_path
 from rgbt_bench.results import RESULT_FILE, Result, read_result
+from rgbt_bench.submissions import WEIGHTS_FILE
 
-WEIGHTS_FILE = "weights.safetensors"
 PREDICTIONS_FILE = "predictions.json"
 RUN_FILE = "run.json"
 SHEET_FILE = "predictions.png"

@@ -17,6 +17,7 @@ from rgbt_bench.schema import DatasetInfo
 if TYPE_CHECKING:
     import torch
 
+WEIGHTS_FILE = "weights.safetensors"
 Progress = Callable[[str, int, int], None]
 
 
@@ -50,7 +51,7 @@ class TrainContext:
     @property
     def weights(self) -> Path:
         """The file the last stage has to write."""
-        return self.folder / "weights.safetensors"
+        return self.folder / WEIGHTS_FILE
 
 
 @dataclass(frozen=True)

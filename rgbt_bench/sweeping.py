@@ -11,11 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from rgbt_bench.datasets.store import Dataset, open_dataset
 from rgbt_bench.errors import BadInputError, BenchError, UsageError
-from rgbt_bench.files import read_text
 from rgbt_bench.harness import check
 from rgbt_bench.launching import Job, Launcher, ended_as_interrupted
 from rgbt_bench.leaderboard.papers import find_table
-from rgbt_bench.plain_yaml import YamlFaultError, load_plain_yaml
+from rgbt_bench.plain_yaml import read_mapping
 from rgbt_bench.recipes import explain, load_recipe
 from rgbt_bench.results import RESULT_FILE, read_result
 from rgbt_bench.runs import MAX_SEED, Run, plan_run, plan_seeds
@@ -203,13 +202,7 @@ def _items(target: str) -> dict[str, SweepItem]:
 
 def _items_of_file(path: Path) -> dict[str, SweepItem]:
     try:
-        content = load_plain_yaml(read_text(path))
-    except YamlFaultError as error:
-        raise BadInputError(f"{path}: {error}") from None
-    if not isinstance(content, dict):
-        raise BadInputError(f"{path}: a sweep file is a mapping with `runs`")
-    try:
-        sweep = SweepFile.model_validate(content)
+        sweep = SweepFile.model_validate(read_mapping(path, "a sweep file"))
     except ValidationError as error:
         raise BadInputError(explain(error, str(path), SweepFile)) from None
     defaults = sweep.defaults.model_dump(exclude_none=True)

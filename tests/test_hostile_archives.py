@@ -35,6 +35,13 @@ from rgbt_bench.archives.source import open_source
 from rgbt_bench.errors import BadInputError
 
 
+def packed_as(size):
+    """A zip whose first entry says how many bytes it is packed in."""
+    data = bytearray(zip_bytes([GOOD]))
+    struct.pack_into("<L", data, data.find(b"PK\x01\x02") + 20, size)
+    return bytes(data)
+
+
 def overlapping():
     """Two entries of one place, as in Fifield's bomb."""
     data = bytearray(zip_bytes([("a", b"x" * 9), ("b", b"x" * 9)]))
@@ -72,6 +79,7 @@ HOSTILE = {
     "zip: method": (zip_bytes([GOOD], zipfile.ZIP_LZMA), "good.txt: packed by method 14; stored and deflated"),
     "zip: declared larger than packed": (declared(zip_bytes([GOOD], 0), 99), "stored as 4 bytes, but declared as 99"),
     "zip: bomb": (zip_bytes([("b", BOMB)]), "b: 3,145,728 bytes out of [0-9,]+: a decompression bomb"),
+    "zip: packed too large": (packed_as(2**29 + 1), "good.txt: packed in 536,870,913 bytes, more than any file"),
     "zip: too large": (declared(zip_bytes([GOOD]), 2**31), "good.txt: 2,147,483,648 bytes out of 6: a decomp"),
     "zip: overlap": (overlapping(), "b: its bytes overlap those of another member"),
     "zip: cut": (zip_bytes([GOOD, ("b", os.urandom(9))])[:-30], "no end of a zip archive in it: the file is cut short"),

@@ -5,7 +5,8 @@ import re
 import pytest
 
 from rgbt_bench.errors import BadInputError, MissingError, UsageError
-from rgbt_bench.recipes import load_recipe, origins, read_recipe_yaml, recipe_path
+from rgbt_bench.plain_yaml import read_mapping
+from rgbt_bench.recipes import load_recipe, origins, recipe_path
 from rgbt_bench.registry import load_converter, load_submission, recipe_files
 
 OURS = sorted(recipe_files())
@@ -177,7 +178,7 @@ def test_hostile_files_are_refused(tmp_path, content, message):
     path = tmp_path / "x.yaml"
     path.write_bytes(content)
     with pytest.raises(BadInputError, match=message) as caught:
-        read_recipe_yaml(path)
+        read_mapping(path, "a recipe")
     assert str(caught.value).startswith(f"{path}: ")
 
 

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from rgbt_bench.errors import BadInputError
+from rgbt_bench.sources import MAX_FILE_BYTES
 
 from .guard import Guard
 
@@ -201,6 +202,8 @@ def _entry_fault(entry: _Entry, guard: Guard) -> str:
         return f"packed by method {entry.method}; stored and deflated (8) are read"
     if entry.method == _STORED and entry.packed != entry.size:
         return f"stored as {entry.packed:,} bytes, but declared as {entry.size:,}"
+    if entry.packed > MAX_FILE_BYTES:
+        return f"packed in {entry.packed:,} bytes, more than any file of a set has"
     if guard.inflated(entry.packed, entry.size):
         return f"{entry.size:,} bytes out of {entry.packed:,}: a decompression bomb"
     return ""

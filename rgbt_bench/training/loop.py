@@ -15,6 +15,7 @@ from rgbt_bench.errors import BenchError, UsageError
 from rgbt_bench.files import copy_file, write_text, write_with
 from rgbt_bench.recipes import ScheduleConfig
 from rgbt_bench.runs import CHECKPOINT_FOLDER
+from rgbt_bench.submissions import WEIGHTS_FILE
 from rgbt_bench.training.checkpoints import (
     LoopState,
     load_checkpoint,
@@ -79,7 +80,7 @@ def fit(
     if team.is_main:
         _write_log(folder, state)
         source = model_file(checkpoint, state.best_epoch if schedule.keep == "best" else state.epoch)
-        copy_file(source, folder / "weights.safetensors")
+        copy_file(source, folder / WEIGHTS_FILE)
     team.wait()
     accelerator.free_memory()
     return state
