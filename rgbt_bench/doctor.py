@@ -17,6 +17,7 @@ from typing import Any, Literal
 from rgbt_bench import __version__, paths
 from rgbt_bench.errors import BenchError
 from rgbt_bench.requirements import Requirement, requirements
+from rgbt_bench.workers import usable_cores
 
 Status = Literal["ok", "missing", "note", "problem"]
 GIB = 2**30
@@ -163,7 +164,7 @@ def _libgl() -> Iterator[Check]:
 
 
 def _threads() -> Iterator[Check]:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     given = os.environ.get("OMP_NUM_THREADS")
     if given:
         yield Check("threads", "ok", f"OMP_NUM_THREADS={given}, {cores} core(s)")

@@ -11,13 +11,13 @@ from rgbt_bench.boxes import iou, match
 from rgbt_bench.datasets.sheet import spread
 from rgbt_bench.datasets.splits import dataset_name
 from rgbt_bench.datasets.store import Part, open_dataset
-from rgbt_bench.errors import BadInputError, MissingError
-from rgbt_bench.files import sha256_file
+from rgbt_bench.errors import BadInputError
 from rgbt_bench.finding import RunFolder
 from rgbt_bench.pictures import draw_predictions
 from rgbt_bench.predictions import Detections, read_predictions
 from rgbt_bench.schema import Labels
 from rgbt_bench.scoring import aliases
+from rgbt_bench.sides import Scored
 
 HIT = 0.5  # the least IoU with a label of the same class
 
@@ -95,11 +95,7 @@ def scored_predictions(run: RunFolder, part: Part) -> Detections:
         MissingError: the file is gone.
         BadInputError: the file has changed since.
     """
-    again = "; delete result.json and weights.safetensors to run again"
-    if not run.predictions.is_file():
-        raise MissingError(f"{run.predictions}: no such file{again}")
-    if sha256_file(run.predictions) != run.result().predictions_sha256:
-        raise BadInputError(f"{run.predictions}: not the predictions that the result was computed from{again}")
+    Scored(run.predictions, run.result()).require_unchanged()
     return read_predictions(run.predictions, part.ids, part.dataset.info.classes, aliases(part))
 
 

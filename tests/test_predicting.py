@@ -342,7 +342,7 @@ def test_a_preview_of_changed_predictions_is_refused(previewed, bench):
     (previewed / "predictions.json").write_text("[]")
     code, _, err = bench("preview", "ffkd-student-rgb")
     assert code == 3
-    assert "not the predictions that the result was computed from" in err
+    assert "changed since result.json beside it was scored; delete result.json there" in err
 
 
 def test_a_preview_without_the_set_says_how_to_get_it(home, tiny_folder, bench):
