@@ -7,11 +7,10 @@ from functools import cache
 from importlib.resources import files
 
 from rgbt_bench.errors import BadInputError, did_you_mean
+from rgbt_bench.formats.coco import CocoImage
+from rgbt_bench.formats.voc import VocFile
+from rgbt_bench.formats.yolo import YoloObject
 from rgbt_bench.schema import Box, Illumination, Labels
-
-from .formats.coco import CocoImage
-from .formats.voc import VocFile
-from .formats.yolo import YoloObject
 
 CLASSES = ("person", "bike", "car")
 SIZE = (640, 512)

@@ -2,15 +2,14 @@
 
 from rgbt_bench.converters import Scan
 from rgbt_bench.errors import BadInputError
+from rgbt_bench.formats.coco import read_coco
 from rgbt_bench.sources import Source
 
 from ._flir_labels import labels_of_coco, sample_id_of
-from ._flir_pairs import Entries, Layout, Pair
+from ._flir_pairs import Entries, FlirLayout, Pair
 from ._flir_voc import D3T, IR, VOC
 from ._flir_yolo import YOLO
-from .formats.coco import read_coco
 
-_DEPTH = 2  # how far below what the user named a layout is looked for
 _COCO_FILES = {"train": "meta/thermal/flir_train.json", "test": "meta/thermal/flir_test.json"}
 _COCO_TREE = """
 FLIR_Aligned/
@@ -18,29 +17,6 @@ FLIR_Aligned/
   meta/thermal/flir_train.json               COCO json
   meta/thermal/flir_test.json
 """
-
-
-def find_layout(source: Source) -> tuple[Layout, str]:
-    """Return the layout of a source and the prefix of its base folder, looking at most two folders deep.
-
-    Raises:
-        BadInputError: no layout is there, or more than one is.
-    """
-    found: list[tuple[Layout, str]] = []
-    known: set[str] = set()  # a list in a folder of one layout is not another layout of that folder
-    for base in sorted(source.bases(_DEPTH), key=lambda base: (base.count("/"), base)):
-        marked = [(layout, layout.marks(source, base)) for layout in LAYOUTS]
-        new = [(layout, marks) for layout, marks in marked if marks and not marks & known]
-        found += [(layout, base) for layout, _ in new]
-        known.update(*(marks for _, marks in new))
-    if not found:
-        wanted = "; ".join(f"{layout.looked_for} ({layout.name} layout)" for layout in LAYOUTS)
-        trees = "".join(f"\n{layout.name}:{layout.tree}" for layout in LAYOUTS)
-        raise BadInputError(f"{source.root}: no FLIR-aligned layout here: looked for {wanted}.\n{trees}")
-    if len(found) > 1:
-        places = ", ".join(f"{source.where(base).rstrip('/')} ({layout.name})" for layout, base in found)
-        raise BadInputError(f"{source.root}: more than one layout here: {places}; name one of them")
-    return found[0]
 
 
 def _coco_marks(source: Source, base: str) -> set[str]:
@@ -68,5 +44,5 @@ def _coco_entries(source: Source, base: str, part: str, scan: Scan) -> Entries:
     scan.quirks[f"{part}: thermal images that {file} does not list (left out)"] += len(found - listed)
 
 
-COCO = Layout("coco", _COCO_TREE, _COCO_FILES["train"], _coco_marks, _coco_entries)
+COCO = FlirLayout("coco", _COCO_TREE, _COCO_FILES["train"], _coco_marks, _coco_entries)
 LAYOUTS = (VOC, COCO, YOLO, D3T, IR)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from rgbt_bench.converters import Scan
+from rgbt_bench.layouts import Layout
 from rgbt_bench.schema import Labels
 from rgbt_bench.sources import Source
 
@@ -22,15 +23,7 @@ Entries = Iterator[tuple[Pair, Labels]]
 
 
 @dataclass(frozen=True)
-class Layout:
-    """One layout: its tree for people, what gives it away in words and in a source, and how its pairs are listed.
+class FlirLayout(Layout):
+    """One layout; `entries(source, base, part, scan)` yields the pairs of `train` or `test`."""
 
-    `marks(source, base)` returns the names, all beginning with `base`, that are there and give the layout away;
-    `entries(source, base, part, scan)` yields the pairs of `train` or `test`.
-    """
-
-    name: str
-    tree: str
-    looked_for: str
-    marks: Callable[[Source, str], set[str]]
     entries: Callable[[Source, str, str, Scan], Entries]

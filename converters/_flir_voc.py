@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from rgbt_bench.converters import Scan
 from rgbt_bench.errors import BadInputError
+from rgbt_bench.formats.voc import read_voc
 from rgbt_bench.sources import Source
 
 from ._flir_labels import SIZE, labels_of_voc, make_labels, sample_id_of
-from ._flir_pairs import PARTS, Entries, Layout, Pair
-from .formats.voc import read_voc
+from ._flir_pairs import PARTS, Entries, FlirLayout, Pair
 
 _KNOWN_WITHOUT_XML = {"train": 1, "test": 0}  # the published COCO files lack one of the 4,129 listed frames
 _MAIN = "ImageSets/Main/"
@@ -113,8 +113,8 @@ def _lines(source: Source, name: str, faults: list[str]) -> Iterator[str]:
             faults.append(str(error))
 
 
-def _layout(name: str, tree: str, looked_for: str, voc: _Voc) -> Layout:
-    return Layout(name, tree, looked_for, voc.marks, voc.entries)
+def _layout(name: str, tree: str, looked_for: str, voc: _Voc) -> FlirLayout:
+    return FlirLayout(name, tree, looked_for, voc.marks, voc.entries)
 
 
 def _in_main(name: str) -> tuple[str, ...]:

@@ -7,12 +7,12 @@ from pathlib import PurePosixPath
 from rgbt_bench.converters import Scan
 from rgbt_bench.datasets.digests import open_image
 from rgbt_bench.errors import BadInputError
+from rgbt_bench.formats.yolo import label_names, read_yolo
 from rgbt_bench.schema import Labels
 from rgbt_bench.sources import Source
 
 from ._flir_labels import SIZE, YOLO_CLASSES, labels_of_yolo, same_names, sample_id_of
-from ._flir_pairs import PARTS, Entries, Layout, Pair
-from .formats.yolo import label_names, read_yolo
+from ._flir_pairs import PARTS, Entries, FlirLayout, Pair
 
 _MODALITIES = (("visible", "infrared"), ("rgb", "ir"))
 _FOLDERS = ("{0}/{1}/images", "{0}/{1}", "{0}/images/{1}", "images/{0}/{1}")
@@ -213,7 +213,7 @@ def _size(source: Source, name: str) -> tuple[int, int]:
         raise BadInputError(f"{source.where(name)}: cannot be decoded: {error}") from None
 
 
-YOLO = Layout(
+YOLO = FlirLayout(
     "yolo",
     _YOLO_TREE,
     "visible/train and infrared/train, images/{visible,infrared}/train, or yolo/{rgb,ir}/align_train.txt",

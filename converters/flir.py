@@ -3,11 +3,12 @@
 from typing import ClassVar
 
 from rgbt_bench.converters import Converter, Item, Scan
+from rgbt_bench.layouts import find_layout
 from rgbt_bench.schema import DatasetInfo, Labels, SplitList
 from rgbt_bench.sources import Source
 
 from ._flir_labels import CLASSES, id_list, part_of
-from ._flir_layouts import LAYOUTS, find_layout
+from ._flir_layouts import LAYOUTS
 from ._flir_pairs import PARTS, Pair
 
 
@@ -35,9 +36,16 @@ CalayZhou/Multispectral-Pedestrian-Detection-Resource on GitHub. Then: rgbt-benc
     layouts: ClassVar[dict[str, str]] = {layout.name: layout.tree for layout in LAYOUTS}
     expected: ClassVar[dict[str, int]] = {"train+val": 4129, "test": 1013}
 
+    def published_splits(self) -> tuple[SplitList, ...]:
+        """Return the split of RGBXFusion; its test part is the official one."""
+        lists = {part: id_list(f"flir_rgbxfusion_{part}") for part in ("train", "val")}
+        test = id_list("flir_test_day") + id_list("flir_test_night")
+        origin = "dsriaditya999/RGBXFusion: the ids of its COCO files; test is the official one"
+        return (SplitList("rgbxfusion", {**lists, "test": test}, origin),)
+
     def scan(self, source: Source) -> Scan:
         """Describe every listed pair, in whichever of the layouts the source has."""
-        layout, base = find_layout(source)
+        layout, base = find_layout(source, LAYOUTS, "FLIR-aligned")
         scan = Scan(layout.name)
         listed: dict[str, list[str]] = {}
         for part in PARTS:
@@ -48,9 +56,8 @@ CalayZhou/Multispectral-Pedestrian-Detection-Resource on GitHub. Then: rgbt-benc
                 one.labels.sample_id for one in items if one.labels.sample_id not in listed.get("train", ())
             ]
             scan.items += items
-        official = SplitList("official", {part: tuple(ids) for part, ids in listed.items()})
-        field = {part: id_list(f"flir_rgbxfusion_{part}") for part in ("train", "val")}
-        scan.named_splits = [official, SplitList("rgbxfusion", {**field, "test": tuple(listed["test"])})]
+        official = {part: tuple(ids) for part, ids in listed.items()}
+        scan.named_splits = [SplitList("official", official, "Zhang et al. 2020: the lists of the archive")]
         return scan
 
 

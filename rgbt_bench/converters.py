@@ -2,8 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar
 
 from rgbt_bench.schema import DatasetInfo, Image, Labels, Sample, SplitList
@@ -40,7 +41,10 @@ class Item:
 
 @dataclass
 class Scan:
-    """What a converter found: the layout, the samples, declared quirks by name and count, and faults by file."""
+    """What a converter found: the layout, the samples, declared quirks by name and count, and faults by file.
+
+    `named_splits` are those that only the archive has the ids of.
+    """
 
     layout: str
     items: list[Item] = field(default_factory=list)
@@ -63,6 +67,18 @@ class Converter(ABC):
     parts: ClassVar[tuple[str, ...]] = ("train", "val", "test")
     expected: ClassVar[Mapping[str, int]] = {}
     needs_path: ClassVar[bool] = True
+
+    def locate(self, path: Path) -> Path:
+        """Return the folder or archive to read, given what the user named; a set that a file describes finds it there.
+
+        Raises:
+            BenchError: what the user named does not say where the set is.
+        """
+        return path
+
+    def published_splits(self) -> Sequence[SplitList]:
+        """Return the named splits whose ids are known without the archive; every conversion has them."""
+        return ()
 
     @abstractmethod
     def scan(self, source: Source) -> Scan:

@@ -69,6 +69,7 @@ def convert(
     if converter.needs_path and root is None:
         raise UsageError(converter.instructions())
     if root is not None:
+        root = converter.locate(root) if converter.needs_path else root
         _require_source(converter, root, out)
     place = out.resolve()  # so that `.` has a name
     with locked(place.with_name(f".{place.name}.lock"), f"the set {place.name}"):
@@ -95,7 +96,7 @@ def _convert(
             title = f"{source.root}: no sample is left to convert" + (":" if scan.faults else "")
             raise BadInputError(enumerate_faults(title, scan.faults, FAULTS_SHOWN))
         writer = DatasetWriter(out, converter.info, converter.parts, scan.layout, skipped)
-        record = writer.write(planned, scan.named_splits, crew, progress)
+        record = writer.write(planned, [*converter.published_splits(), *scan.named_splits], crew, progress)
     report = _report(converter, scan, record, out, skipped)
     writer.finish(report.to_dict())
     return report
@@ -138,7 +139,7 @@ class _LookTask:
 
     def _look(self, converter: Converter, source: Source, item: Item) -> Look:
         try:
-            return look_at(converter.sample(source, item), converter.info.classes)
+            return look_at(converter.sample(source, item), converter.info)
         except BenchError as error:
             return Look(None, 0, (), (str(error),))
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 SCHEMA_VERSION = 1
 Illumination = Literal["day", "night", "overcast", "challenge", "unknown"]
 Modality = Literal["rgb", "thermal"]
+Task = Literal["detection", "segmentation", "fusion"]
 MODALITIES: tuple[Modality, ...] = ("rgb", "thermal")
 VOID = 255
 
@@ -86,6 +87,8 @@ class Sample(Labels):
 class DatasetInfo(BaseModel):
     """What holds for a whole dataset, whoever converts it.
 
+    `classes` are those of the boxes; `mask_classes` name the values of the masks in order (255 is void) and are empty
+    where there are none; `palette` has the published colour of each of them, of which black is not painted.
     `thermal_range` is the declared range of the thermal values (for 16-bit images), `clip_training_boxes` says that
     published boxes leave the image and are scored as they are but clipped for training, `hub_licence` is the identifier
     that the Hugging Face Hub knows the licence by.
@@ -96,7 +99,7 @@ class DatasetInfo(BaseModel):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")
     title: str
     classes: tuple[str, ...]
-    tasks: tuple[str, ...]
+    tasks: tuple[Task, ...]
     homepage: str
     licence: str
     hub_licence: str = "other"
@@ -104,15 +107,17 @@ class DatasetInfo(BaseModel):
     split_policy: str
     thermal_range: tuple[float, float] = (0.0, 255.0)
     clip_training_boxes: bool = True
-    has_masks: bool = False
+    mask_classes: tuple[str, ...] = ()
+    palette: tuple[tuple[int, int, int], ...] = ()
 
 
 @dataclass(frozen=True)
 class SplitList:
-    """A named split: for every part, the ids of its samples."""
+    """A named split: for every part, the ids of its samples; `origin` says whose it is and how its ids are known."""
 
     name: str
     parts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    origin: str = ""
 
 
 def to_row(sample: Sample) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def made(tmp_path):
         class MadeUp(Converter):
             info = DatasetInfo(
                 name="made-up", title="", classes=classes, tasks=("detection",), homepage="", licence="", citation="",
-                split_policy="",
+                split_policy="", mask_classes=("none", "one", "two"),
             )  # fmt: skip
             how_to_get = ""
             layouts: ClassVar[dict[str, str]] = {}

@@ -15,10 +15,10 @@ from rgbt_bench.converting import convert
 from rgbt_bench.datasets.digests import label_digest, sample_label_digest
 from rgbt_bench.datasets.store import Dataset
 from rgbt_bench.errors import BadInputError
+from rgbt_bench.formats.coco import read_coco
 from rgbt_bench.sources import FolderSource
 from rgbt_converters._flir_labels import CLASSES, id_list, labels_of_coco, part_of
 from rgbt_converters.flir import Flir
-from rgbt_converters.formats.coco import read_coco
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 BUILDERS = {"voc": put_voc, "coco": put_coco}

@@ -12,11 +12,11 @@ from flir_cases import DAY, NIGHT, PAIRS, jpegs, put, put_coco, put_d3t, put_ir,
 from rgbt_bench.converting import convert
 from rgbt_bench.datasets.store import Dataset
 from rgbt_bench.errors import BadInputError
+from rgbt_bench.formats.voc import read_voc
+from rgbt_bench.formats.yolo import read_yolo
 from rgbt_bench.sources import FolderSource
 from rgbt_converters._flir_layouts import LAYOUTS
 from rgbt_converters.flir import Flir
-from rgbt_converters.formats.voc import read_voc
-from rgbt_converters.formats.yolo import read_yolo
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 SAME = {"voc": put_voc, "coco": put_coco, "d3t": put_d3t, "voc-ir": put_ir}

@@ -62,6 +62,7 @@ class MadeUp(Converter):
         citation="Nobody",
         split_policy="by name",
         thermal_range=(0, 65_535),
+        mask_classes=("background", "thing"),
     )
     how_to_get = ""
     layouts: ClassVar[dict[str, str]] = {}

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from rgbt_bench.formats.coco import read_coco
 from rgbt_bench.metrics.detection import GroundTruth, coco_figures, ground_truth
 from rgbt_bench.metrics.resampling import columns, encode, resampled_figures
 from rgbt_bench.predictions import Detections
@@ -23,7 +24,6 @@ from rgbt_bench.schema import Labels
 from rgbt_bench.sources import FolderSource
 from rgbt_bench.statistics import blocks, draw_weights, standard_error
 from rgbt_converters._flir_labels import CLASSES, labels_of_coco
-from rgbt_converters.formats.coco import read_coco
 
 FALSE_POSITIVES = 4.0  # a frame, on average
 HALF_FOUND = 20.0  # side of a box, in pixels, at which half of them are found

@@ -11,6 +11,8 @@ from rgbt_bench.datasets.arrow import card_features
 from rgbt_bench.datasets.store import DatasetRecord
 from rgbt_bench.files import write_text
 
+_HUB_TASKS = {"detection": "object-detection", "segmentation": "image-segmentation", "fusion": "image-to-image"}
+
 
 def write_card(root: Path, record: DatasetRecord, boxes: Mapping[str, Counter[str]]) -> None:
     """Write `README.md` into a dataset folder; `boxes` counts those of each part of the default split by class."""
@@ -26,9 +28,7 @@ def write_card(root: Path, record: DatasetRecord, boxes: Mapping[str, Counter[st
     front = {
         "pretty_name": record.info.title,
         "license": record.info.hub_licence,
-        "task_categories": [
-            "object-detection" if task == "detection" else "image-segmentation" for task in record.info.tasks
-        ],
+        "task_categories": [_HUB_TASKS[task] for task in record.info.tasks],
         "configs": [
             {
                 "config_name": "default",

@@ -16,7 +16,7 @@ from rgbt_bench.datasets.digests import (
     picture_digest,
     sample_label_digest,
 )
-from rgbt_bench.schema import Box, Image, Labels, Sample
+from rgbt_bench.schema import VOID, Box, DatasetInfo, Image, Labels, Sample
 
 MAX_PIXELS = 64_000_000
 
@@ -35,22 +35,22 @@ class Look:
     faults: tuple[str, ...]
 
 
-def look_at(sample: Sample, classes: tuple[str, ...]) -> Look:
+def look_at(sample: Sample, info: DatasetInfo) -> Look:
     """Decode every image of a sample, check it and its labels, and return its digests."""
     digests: dict[str, str] = {}
     faults: list[str] = []
     for kind, image in sample_images(sample):
         where = f"{sample.sample_id} ({kind}, {image.name})"
         try:
-            digests[kind], found = _look_at_image(kind, image, sample)
+            digests[kind], found = _look_at_image(kind, image, sample, info.mask_classes)
             faults += [f"{where}: {fault}" for fault in found]
         except Exception as error:  # a damaged file makes a decoder raise almost anything
             faults.append(f"{where}: cannot be decoded: {error}")
-    faults += _label_faults(sample, classes)
+    faults += _label_faults(sample, info.classes)
     weight = sum(len(image.data) for _, image in sample_images(sample))
     if faults:
         return Look(None, weight, checksums(sample), tuple(faults))
-    label = sample_label_digest(sample, classes, digests.get("mask"))
+    label = sample_label_digest(sample, info.classes, digests.get("mask"))
     return Look(SampleDigests(label, digests["rgb"], digests.get("thermal")), weight, checksums(sample), ())
 
 
@@ -65,7 +65,7 @@ def checksums(sample: Sample) -> tuple[int, ...]:
     return tuple(zlib.crc32(image.data, zlib.crc32(image.name.encode())) for _, image in sample_images(sample))
 
 
-def _look_at_image(kind: str, image: Image, sample: Labels) -> tuple[str, list[str]]:
+def _look_at_image(kind: str, image: Image, sample: Labels, mask_classes: Sequence[str]) -> tuple[str, list[str]]:
     """Return an image's digest and what is wrong with it; where there is too much to decode, the digest is empty."""
     with open_image(image.data) as opened:
         if opened.width * opened.height > MAX_PIXELS:
@@ -78,9 +78,23 @@ def _look_at_image(kind: str, image: Image, sample: Labels) -> tuple[str, list[s
         faults = []
         if (width, height) != (sample.width, sample.height):
             faults.append(f"{width}x{height}, but the labels and the pair say {sample.width}x{sample.height}")
-        if fault := channel_fault(kind, opened, mode):
+        fault = channel_fault(kind, opened, mode)
+        if kind == "mask" and not fault:
+            fault = _mask_fault(opened, mask_classes)
+        if fault:
             faults.append(fault)
         return digest, faults
+
+
+def _mask_fault(picture: Pillow.Image, mask_classes: Sequence[str]) -> str:
+    """Return which values of a label map are no class, or an empty text."""
+    count = len(mask_classes)
+    wrong = [value for value, pixels in enumerate(picture.histogram()[:VOID]) if pixels and value >= count]
+    if not wrong:
+        return ""
+    shown = ", ".join(map(str, wrong[:5])) + (f" and {len(wrong) - 5} more values" if len(wrong) > 5 else "")
+    known = f"class numbers are 0..{count - 1}, and {VOID} is void" if count else "the dataset declares none"
+    return f"a label map with the value(s) {shown}; {known}"
 
 
 def channel_fault(kind: str, picture: Pillow.Image, mode: str) -> str:
@@ -120,7 +134,8 @@ def _box_fault(box: Box, labels: Labels) -> str:
     if not all(map(math.isfinite, (*box.bbox, box.area))):
         return "is not finite"
     if not (width > 0 and height > 0):
-        return "has no area"
+        # What counts neither way may be as it was published: a protocol may count it as something nobody can find.
+        return "" if box.ignore and min(width, height) >= 0 else "has no area"
     if x >= labels.width or y >= labels.height or x + width <= 0 or y + height <= 0:
         return f"lies wholly outside the {labels.width}x{labels.height} image"
     return ""

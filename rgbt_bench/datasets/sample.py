@@ -26,7 +26,7 @@ INFO = DatasetInfo(
     hub_licence="apache-2.0",
     citation="Not a published dataset: drawn by the rgbt-bench package to check an installation. Cite rgbt-bench.",
     split_policy="Train, val and test are generated apart: no camera, background or object is shared between splits.",
-    has_masks=True,
+    mask_classes=("background", "person", "bike", "car"),
 )
 SPLITS: Mapping[str, int] = {"train": 256, "val": 64, "test": 128}
 

@@ -50,7 +50,10 @@ class PartRecord(BaseModel):
 
 
 class DatasetRecord(BaseModel):
-    """What `dataset.json` holds: the dataset's info, how it was made, its splits, shards and fingerprint."""
+    """What `dataset.json` holds: the dataset's info, how it was made, its splits, shards and fingerprint.
+
+    `split_origins` says of every split but the default one whose it is.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -61,6 +64,7 @@ class DatasetRecord(BaseModel):
     skipped: int
     shards: dict[str, tuple[str, ...]]
     splits: dict[str, dict[str, PartRecord]]
+    split_origins: dict[str, str] = {}
     fingerprint: str
 
 

@@ -177,6 +177,7 @@ class DatasetWriter:
                 part: tuple(name for name in shards if name.startswith(f"{part}-")) for part in splits[DEFAULT_SPLIT]
             },
             splits={name: self._part_records(parts, digests) for name, parts in splits.items()},
+            split_origins={split.name: split.origin for split in named_splits},
             fingerprint=fingerprint(digests, self.info.classes),
         )
         self._write_records(record, splits, digests)
