@@ -4,13 +4,14 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from functools import cache
-from importlib.resources import files
 
 from rgbt_bench.errors import BadInputError, did_you_mean
 from rgbt_bench.formats.coco import CocoImage
 from rgbt_bench.formats.voc import VocFile
 from rgbt_bench.formats.yolo import YoloObject
 from rgbt_bench.schema import Box, Illumination, Labels
+
+from ._id_lists import id_list
 
 CLASSES = ("person", "bike", "car")
 SIZE = (640, 512)
@@ -20,12 +21,6 @@ YOLO_CLASSES = ("person", "car", "bicycle")  # the order of CFT and of those who
 _NAME = re.compile(r"(FLIR_[0-9]{5})(?:_(?:PreviewData|RGB))?(?:\.(?:jpe?g|png))?")
 _FRAMES_PER_BLOCK = 100
 _VAL_BLOCK = 7  # about a tenth of train: 415 of the 4,128 published frames, 82 of the 653 at night
-
-
-@cache
-def id_list(name: str) -> tuple[str, ...]:
-    """Return the sample ids of a packaged list."""
-    return tuple((files(__package__) / "splits" / f"{name}.txt").read_text().split())
 
 
 def part_of(sample_id: str, listed_in: str) -> str:

@@ -5,8 +5,8 @@ from contextlib import suppress
 from pathlib import PurePosixPath
 
 from rgbt_bench.converters import Scan
-from rgbt_bench.datasets.digests import open_image
 from rgbt_bench.errors import BadInputError
+from rgbt_bench.formats.images import image_size
 from rgbt_bench.formats.yolo import label_names, read_yolo
 from rgbt_bench.schema import Labels
 from rgbt_bench.sources import Source
@@ -198,19 +198,9 @@ def _require_labels(source: Source, labels: dict[str, str | None], folder: str, 
 
 def _labels(source: Source, sample_id: str, pair: Pair, name: str | None, base: str, scan: Scan) -> Labels:
     place = pair.thermal.removeprefix(base)
-    size = _size(source, pair.thermal) if pair.thermal in source else SIZE
+    size = image_size(source, pair.thermal) if pair.thermal in source else SIZE
     objects = read_yolo(source, name, size, YOLO_CLASSES) if name else ()
     return labels_of_yolo(sample_id, objects, size, place, scan.quirks)
-
-
-def _size(source: Source, name: str) -> tuple[int, int]:
-    """Return an image's width and height from its header."""
-    data = source.read(name)
-    try:
-        with open_image(data) as image:
-            return image.size
-    except Exception as error:  # a damaged file makes a decoder raise almost anything
-        raise BadInputError(f"{source.where(name)}: cannot be decoded: {error}") from None
 
 
 YOLO = FlirLayout(

@@ -7,9 +7,10 @@ from rgbt_bench.layouts import find_layout
 from rgbt_bench.schema import DatasetInfo, Labels, SplitList
 from rgbt_bench.sources import Source
 
-from ._flir_labels import CLASSES, id_list, part_of
+from ._flir_labels import CLASSES, part_of
 from ._flir_layouts import LAYOUTS
 from ._flir_pairs import PARTS, Pair
+from ._id_lists import id_list
 
 
 class Flir(Converter):

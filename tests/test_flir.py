@@ -17,7 +17,8 @@ from rgbt_bench.datasets.store import Dataset
 from rgbt_bench.errors import BadInputError
 from rgbt_bench.formats.coco import read_coco
 from rgbt_bench.sources import FolderSource
-from rgbt_converters._flir_labels import CLASSES, id_list, labels_of_coco, part_of
+from rgbt_converters._flir_labels import CLASSES, labels_of_coco, part_of
+from rgbt_converters._id_lists import id_list
 from rgbt_converters.flir import Flir
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
