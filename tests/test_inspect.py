@@ -18,7 +18,7 @@ from rgbt_bench.datasets.store import Dataset
 from rgbt_bench.schema import Box, DatasetInfo, Image, Labels, Sample, SplitList
 
 WIDTH, HEIGHT = 40, 20
-TILE = 80  # pixels a picture: twice the sample's size
+TILE = 160  # pixels a picture: four times the sample's size
 CAPTION, GAP, LEGEND = 16, 4, 20
 BLUE = (0, 0, 200)
 INFO = DatasetInfo(
@@ -146,7 +146,7 @@ def at(sheet, x, y, picture=0, tile=0):
 
 def test_a_sheet_has_room_for_its_tiles():
     for count, rows in ((1, 1), (2, 1), (3, 2), (5, 3)):
-        sheet = contact_sheet([sample()] * count, INFO, tile_width=TILE)
+        sheet = contact_sheet([sample(thermal=png(90))] * count, INFO, tile_width=TILE)
         tile = CAPTION + TILE * HEIGHT // WIDTH
         assert sheet.mode == "RGB"
         assert sheet.size == (2 * (2 * TILE + GAP) + 3 * GAP, LEGEND + rows * (tile + GAP) + GAP)
@@ -197,6 +197,64 @@ def test_16_bit_thermal_is_drawn_by_the_declared_range(value, gray):
 
 def test_8_bit_thermal_is_drawn_as_it_is():
     assert at(contact_sheet([sample(thermal=png(90))], INFO, tile_width=TILE), 20, 10, picture=1) == (90, 90, 90)
+
+
+def test_without_a_thermal_image_there_is_no_room_for_one():
+    sheet = contact_sheet([sample(), sample()], INFO, tile_width=TILE)
+    assert sheet.size == (2 * TILE + 3 * GAP, LEGEND + CAPTION + TILE * HEIGHT // WIDTH + 2 * GAP)
+    assert sheet.getpixel((GAP + TILE // 2, LEGEND + GAP + CAPTION + 5)) == BLUE
+
+
+def swatches(sheet, colour):
+    """How often the legend's first line shows a colour: ten pixels of it and more, which no letter has."""
+    line = [sheet.getpixel((x, 10)) == colour for x in range(sheet.width)]
+    return sum(all(line[x : x + 10]) and not line[x - 1] for x in range(1, sheet.width - 10))
+
+
+def test_what_is_ignored_is_grey():
+    pair = sample(
+        Box((4.0, 5.0, 10.0, 8.0), 0, 80.0, ignore=True), ignore_regions=((20.0, 4.0, 10.0, 10.0),), thermal=png(90)
+    )
+    sheet = contact_sheet([pair], INFO, tile_width=TILE)
+    grey = rgb("#a0a0a0")
+    assert {at(sheet, *corner) for corner in [(4, 5), (14, 13), (20, 4), (30, 14), (25, 9)]} == {grey}
+    assert swatches(sheet, grey) == 1
+    plain = contact_sheet([sample(thermal=png(90))], INFO, tile_width=TILE)
+    assert swatches(plain, grey) == 0
+
+
+MASKED = INFO.model_copy(update={"mask_classes": ("unlabeled", "car", "person"), "classes": ()})
+
+
+@pytest.mark.parametrize(
+    ("palette", "colour"), [((), (0, 200, 255)), (((0, 0, 0), (64, 0, 128), (64, 64, 0)), (64, 0, 128))]
+)
+def test_a_mask_tints_both_pictures_and_the_background_does_not(palette, colour):
+    values = np.zeros((HEIGHT, WIDTH), np.uint8)
+    values[:, 20:] = 1
+    values[:, 30:] = 255
+    stream = io.BytesIO()
+    Pillow.fromarray(values).save(stream, "PNG")
+    pair = replace(sample(thermal=png(90)), mask=Image(stream.getvalue(), "m.png"))
+    info = MASKED.model_copy(update={"palette": palette})
+    sheet = contact_sheet([pair], info, tile_width=TILE)
+    for picture, ground in enumerate((BLUE, (90, 90, 90))):
+        tinted = [tuple(int(part * 0.55 + tint * 0.45) for part, tint in zip(ground, one, strict=True))
+                  for one in (colour, (255, 255, 255))]  # fmt: skip
+        assert [at(sheet, x, 10, picture) for x in (10, 25, 35)] == [ground, *tinted]
+    legend = {sheet.getpixel((x, 10)) for x in range(sheet.width)}
+    assert colour in legend
+    beside_detections = contact_sheet([pair], info, {"a": []}, tile_width=TILE)
+    assert at(beside_detections, 25, 10) == BLUE
+
+
+def test_a_long_legend_takes_more_lines():
+    many = INFO.model_copy(update={"classes": tuple(f"class number {place}" for place in range(20))})
+    sheet = contact_sheet([sample(thermal=png(90))], many, tile_width=TILE)
+    lines = (sheet.height - contact_sheet([sample(thermal=png(90))], INFO, tile_width=TILE).height) // LEGEND + 1
+    assert lines > 2
+    shown = [sheet.getpixel((8, LEGEND * line + 10)) for line in range(lines)]
+    assert all(colour in {rgb(one) for one in COLOURS} for colour in shown)
 
 
 def test_a_very_wide_picture_still_has_a_row():
