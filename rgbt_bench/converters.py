@@ -77,7 +77,7 @@ class Converter(ABC):
         return path
 
     def published_splits(self) -> Sequence[SplitList]:
-        """Return the named splits whose ids are known without the archive; every conversion has them."""
+        """Return the named splits whose ids are known without the archive, the default one among them if its are."""
         return ()
 
     @abstractmethod

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from rgbt_bench.archives.source import open_source
 from rgbt_bench.converters import Converter, Item, Scan
 from rgbt_bench.datasets.checks import Look, look_at
+from rgbt_bench.datasets.splits import DEFAULT_SPLIT
 from rgbt_bench.datasets.store import DatasetRecord
 from rgbt_bench.datasets.writer import DatasetWriter, PlannedSample, require_own
 from rgbt_bench.errors import BadInputError, BenchError, UsageError, enumerate_faults
@@ -96,7 +97,8 @@ def _convert(
             title = f"{source.root}: no sample is left to convert" + (":" if scan.faults else "")
             raise BadInputError(enumerate_faults(title, scan.faults, FAULTS_SHOWN))
         writer = DatasetWriter(out, converter.info, converter.parts, scan.layout, skipped)
-        record = writer.write(planned, [*converter.published_splits(), *scan.named_splits], crew, progress)
+        published = [split for split in converter.published_splits() if split.name != DEFAULT_SPLIT]
+        record = writer.write(planned, [*published, *scan.named_splits], crew, progress)
     report = _report(converter, scan, record, out, skipped)
     writer.finish(report.to_dict())
     return report

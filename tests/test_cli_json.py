@@ -18,6 +18,7 @@ from run_cases import make_done
 CALLS = {
     "convert": "convert flir",
     "inspect": "inspect sample",
+    "splits": "splits sample",
     "list": "list tables",
     "show": "show ffkd-student",
     "run": "run ffkd-student --dataset sample --dry-run",

@@ -94,6 +94,7 @@ def _options(
 _COMMANDS: dict[str, Callable[..., None]] = {
     "convert": data.convert,
     "inspect": data.inspect,
+    "splits": data.splits,
     "list": catalogue.list_,
     "show": catalogue.show,
     "run": runs.run,

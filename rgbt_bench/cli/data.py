@@ -51,6 +51,26 @@ def convert(
     emit(as_json, report.to_dict(), lambda: shown.conversion(report.to_dict()))
 
 
+def splits(
+    dataset: Annotated[str, typer.Argument(help="A dataset or a converted set: NAME, NAME@SPLIT, or its folder.")],
+    effect: Annotated[
+        Path | None,
+        typer.Option(help="Score this predictions file on every split; NAME@SPLIT says what the model was trained on."),
+    ] = None,
+    write: Annotated[Path | None, typer.Option(help="Write every id list to this folder, as SPLIT_PART.txt.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List a dataset's named splits with their ids' hashes, and show how far the choice moves the same predictions."""
+    from rgbt_bench.splitting import describe_splits, split_effect, write_lists
+
+    content = describe_splits(dataset)
+    if write is not None:
+        content["written"] = [str(write / file) for file in write_lists(dataset, write)]
+    if effect is not None:
+        content["effect"] = split_effect(dataset, effect)
+    emit(as_json, content, lambda: shown.splits(content))
+
+
 def inspect(
     dataset: Annotated[str, typer.Argument(help="A converted set: NAME, NAME@SPLIT, or its folder.")],
     sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet of pairs with boxes to this PNG.")] = None,
