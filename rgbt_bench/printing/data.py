@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .console import figure, figure_table, line
+from .console import figure, figure_table, line, rows
 
 
 def conversion(report: dict[str, Any]) -> None:
@@ -51,19 +51,22 @@ def splits(content: dict[str, Any]) -> None:
     for name, split in content["splits"].items():
         line(name, style="bold", end="  ")
         line(split["origin"])
-        rows = [
-            [part, found["samples"], found["published_samples"], _ids(found), found["ids_sha256"] or ""]
+        parts = [
+            [part, found["samples"], found["published_samples"], _ids(found), _hash(found)[:16]]
             for part, found in split["parts"].items()
         ]
-        for row, found in zip(rows, split["parts"].values(), strict=True):
-            row[-1] = (row[-1] or found["published_ids_sha256"])[:16]
-        figure_table(["part", "here", "published", "ids", "sha256 of the ids"], rows)
+        figure_table(["part", "here", "published", "ids", "sha256 of the ids"], parts)
     if content["folder"] is None:
         line("not converted: these are the published id lists")
     if "effect" in content:
         _effect(content["effect"])
     for file in content.get("written", ()):
         line(f"written to {file}")
+
+
+def _hash(part: dict[str, Any]) -> str:
+    """Return the hash of the ids that are here, or else of the published ones."""
+    return str(part["ids_sha256"] or part["published_ids_sha256"])
 
 
 def _ids(part: dict[str, Any]) -> str:
@@ -74,22 +77,21 @@ def _ids(part: dict[str, Any]) -> str:
 
 def _effect(effect: dict[str, Any]) -> None:
     line(f"{effect['predictions']} on every split, by a model trained on {effect['trained_on']}:", style="bold")
-    rows = []
-    for part in effect["parts"]:
-        drawn, moved = part["AP_interval"], part["difference"]
-        rows.append(
-            [
-                f"{part['split']} {part['part']}",
-                part["samples"],
-                part["predicted"],
-                part["trained_on"],
-                figure(part["AP"]),
-                f"{drawn[0]:.4f} to {drawn[1]:.4f}" if drawn else "",
-                figure(part["AP50"]),
-                f"{moved:+.4f}" if moved is not None else "",
-            ]
-        )
-    headers = ["split and part", "samples", "predicted", "in training", "AP", "95 % interval", "AP50", "AP moved"]
-    figure_table(headers, rows)
+    rows(
+        [
+            {
+                "split": part["split"],
+                "part": part["part"],
+                "samples": part["samples"],
+                "predicted": part["predicted"],
+                "in training": part["trained_on"],
+                "AP": figure(part["AP"]),
+                "95_%_interval": "{:.4f} to {:.4f}".format(*part["AP_interval"]) if part["AP_interval"] else "",
+                "AP50": figure(part["AP50"]),
+                "AP_moved": "" if part["difference"] is None else f"{part['difference']:+.4f}",
+            }
+            for part in effect["parts"]
+        ]
+    )
     if any(part["trained_on"] and part["part"] != "train" for part in effect["parts"]):
         line("samples in training: the model has seen them, so a figure over them says nothing of new images")
