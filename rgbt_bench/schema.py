@@ -153,7 +153,7 @@ IMAGE_COLUMNS = ("rgb", "thermal", "mask")
 
 def from_row(row: Mapping[str, Any]) -> Sample:
     """Return the sample that a whole Parquet row holds."""
-    images = {column: _from_cell(row[column]) for column in IMAGE_COLUMNS}
+    images = {column: image_from_cell(row[column]) for column in IMAGE_COLUMNS}
     return Sample(**_label_fields(row), **images)  # type: ignore[arg-type]
 
 
@@ -173,5 +173,6 @@ def _to_cell(image: Image | None) -> dict[str, Any] | None:
     return None if image is None else {"bytes": image.data, "path": image.name}
 
 
-def _from_cell(cell: Mapping[str, Any] | None) -> Image | None:
+def image_from_cell(cell: Mapping[str, Any] | None) -> Image | None:
+    """Return the encoded image that a cell of an image column holds."""
     return None if cell is None else Image(cell["bytes"], cell["path"])

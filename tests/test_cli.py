@@ -258,11 +258,12 @@ def test_markup_in_a_name_is_printed_as_it_is(bench, capsys):
     assert r"a\x1b[2Jb" in shown
     part = {
         "samples": 1, "samples_without_boxes": 0, "boxes": 1, "classes": {hostile: 1}, "sizes": {}, "illumination": {},
+        "ignored_boxes": 0, "ignore_regions": 0, "masks": 1, "mask_pixels": {hostile: 3},
         "digests": {"label_digest": "l", "rgb_digest": "r", "thermal_digest": None}, "official": hostile,
     }  # fmt: skip
-    names = {"name": "n", "title": hostile, "fingerprint": hostile, "splits": [hostile]}
+    names = {"name": "n", "title": hostile, "fingerprint": hostile, "splits": [hostile], "tasks": ["detection"]}
     data.inspection({**names, "parts": {hostile: part}, "skipped": 0})
-    assert capsys.readouterr().out.count(hostile) == 7
+    assert capsys.readouterr().out.count(hostile) == 8
 
 
 def test_progress_prints_a_stage_once_and_as_it_is(capsys):

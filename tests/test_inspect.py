@@ -105,6 +105,9 @@ def test_everything_is_counted_by_part(made):
         "sizes": {"small": 2, "medium": 2, "large": 1},
         "illumination": {"day": 2, "night": 1},
         "ignored_boxes": 2,
+        "ignore_regions": 0,
+        "masks": 0,
+        "mask_pixels": {},
     }
     assert digests == {
         name: getattr(record.splits["default"]["train"], name)
@@ -114,6 +117,24 @@ def test_everything_is_counted_by_part(made):
     test = found["parts"]["test"]
     assert (test["samples"], test["boxes"], test["illumination"]) == (1, 0, {"unknown": 1})
     assert len(test["digests"]["thermal_digest"]) == 64
+
+
+def test_the_pixels_of_masks_are_counted_by_class(tmp_path):
+    class Masked(MadeUp):
+        info = INFO.model_copy(update={"mask_classes": ("unlabeled", "car")})
+
+        def read(self, source, item):
+            values = np.zeros((HEIGHT, WIDTH), np.uint8)
+            values[0, :3], values[1, :5] = 1, 255
+            stream = io.BytesIO()
+            Pillow.fromarray(values).save(stream, "PNG")
+            return replace(super().read(source, item), mask=Image(stream.getvalue(), "m.png"))
+
+    convert(Masked(), None, tmp_path / "set")
+    train = inspect_dataset(Dataset(tmp_path / "set"))["parts"]["train"]
+    assert train["masks"] == 3
+    assert train["mask_pixels"] == {"unlabeled": 3 * (WIDTH * HEIGHT - 8), "car": 9, "void": 15}
+    assert inspect_dataset(Dataset(tmp_path / "set", "small"))["parts"]["train"]["masks"] == 1
 
 
 def test_a_named_split_is_counted_alone(made):

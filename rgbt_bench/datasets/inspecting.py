@@ -1,10 +1,15 @@
-"""What a converted set holds: counts per part, class, illumination and box size, and its digests."""
+"""What a converted set holds: counts per part, class, illumination, box size and mask, and its digests."""
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
+from rgbt_bench.datasets.digests import open_image
 from rgbt_bench.datasets.store import Dataset, Part
 from rgbt_bench.metrics.detection import PROTOCOL
+from rgbt_bench.schema import VOID, DatasetInfo, Image
 
 SIZES = ("small", "medium", "large")
 
@@ -19,16 +24,30 @@ def inspect_part(part: Part) -> dict[str, Any]:
     boxes = [box for labels in part.labels for box in labels.objects]
     classes = Counter(part.dataset.info.classes[box.category] for box in boxes)
     sizes = Counter(size_class(box.area) for box in boxes)
+    masks = [mask for _, mask in part.masks() if mask] if part.dataset.info.mask_classes else []
     return {
         "samples": len(part),
         "samples_without_boxes": sum(not labels.objects for labels in part.labels),
         "boxes": len(boxes),
         "classes": {name: classes[name] for name in part.dataset.info.classes},
         "sizes": {size: sizes[size] for size in SIZES},
+        "ignore_regions": sum(len(labels.ignore_regions) for labels in part.labels),
+        "masks": len(masks),
+        "mask_pixels": _mask_pixels(masks, part.dataset.info),
         "illumination": dict(sorted(Counter(labels.illumination for labels in part.labels).items())),
         "ignored_boxes": sum(box.ignore or box.iscrowd for box in boxes),
         "digests": part.record.model_dump(mode="json", exclude={"samples"}),
     }
+
+
+def _mask_pixels(masks: Iterable[Image], info: DatasetInfo) -> dict[str, int]:
+    """Return how many pixels of label maps each class has, and void."""
+    pixels = np.zeros(VOID + 1, np.int64)
+    for mask in masks:
+        with open_image(mask.data) as opened:
+            pixels += opened.histogram()
+    names = {**dict(enumerate(info.mask_classes)), VOID: "void"} if info.mask_classes else {}
+    return {name: int(pixels[value]) for value, name in names.items()}
 
 
 def inspect_dataset(dataset: Dataset) -> dict[str, Any]:
@@ -36,6 +55,7 @@ def inspect_dataset(dataset: Dataset) -> dict[str, Any]:
     return {
         "name": dataset.name,
         "title": dataset.info.title,
+        "tasks": list(dataset.info.tasks),
         "folder": str(dataset.root),
         "layout": dataset.record.layout,
         "schema_version": dataset.record.schema_version,

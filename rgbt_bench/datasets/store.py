@@ -22,9 +22,11 @@ from rgbt_bench.schema import (
     IMAGE_COLUMNS,
     SCHEMA_VERSION,
     DatasetInfo,
+    Image,
     Labels,
     Sample,
     from_row,
+    image_from_cell,
     labels_from_row,
 )
 
@@ -87,6 +89,11 @@ class Part(Sequence[Sample]):
         """The labels of all samples, read without their images."""
         labels = self.dataset.labels
         return tuple(self.dataset.look_up(labels, sample_id) for sample_id in self.ids)
+
+    def masks(self) -> Iterator[tuple[str, Image | None]]:
+        """Yield every sample's id and encoded label map, or None, by shards; no other image is read."""
+        wanted = set(self.ids)
+        return ((sample_id, mask) for sample_id, mask in self.dataset.masks() if sample_id in wanted)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -172,6 +179,14 @@ class Dataset:
                 for row in parquet.read(columns=columns).to_pylist():
                     found[row["sample_id"]] = labels_from_row(row)
         return found
+
+    def masks(self) -> Iterator[tuple[str, Image | None]]:
+        """Yield the id and the encoded label map, or None, of every sample of the set, without its other images."""
+        for shard in self._shards:
+            with self._reading(shard) as parquet:
+                for group in range(parquet.num_row_groups):
+                    for row in parquet.read_row_group(group, columns=["sample_id", "mask"]).to_pylist():
+                        yield row["sample_id"], image_from_cell(row["mask"])
 
     def sample(self, sample_id: str) -> Sample:
         """Return one sample with its encoded images.

@@ -24,13 +24,21 @@ def inspection(content: dict[str, Any]) -> None:
     """Print what a dataset holds."""
     line(f"{content['name']}: {content['title']}", style="bold")
     parts = content["parts"].values()
-    lines: list[list[Any]] = [
-        [label, *(part[key] for part in parts)]
-        for label, key in (("pairs", "samples"), ("pairs without boxes", "samples_without_boxes"), ("boxes", "boxes"))
-    ]
-    for group in ("classes", "sizes", "illumination"):
+    lines: list[list[Any]] = [["pairs", *(part["samples"] for part in parts)]]
+    groups = ["illumination"]
+    if "detection" in content["tasks"] or any(part["boxes"] for part in parts):
+        counts = [("pairs without boxes", "samples_without_boxes"), ("boxes", "boxes")]
+        ignored = [("boxes to ignore", "ignored_boxes"), ("regions to ignore", "ignore_regions")]
+        counts += [(label, key) for label, key in ignored if any(part[key] for part in parts)]
+        lines += [[label, *(part[key] for part in parts)] for label, key in counts]
+        groups = ["classes", "sizes", *groups]
+    for group in groups:
         names = dict.fromkeys(name for part in parts for name in part[group])
         lines += [[f"{group}: {name}", *(part[group].get(name, 0) for part in parts)] for name in names]
+    if any(part["masks"] for part in parts):
+        lines.append(["masks", *(part["masks"] for part in parts)])
+        names = dict.fromkeys(name for part in parts for name in part["mask_pixels"])
+        lines += [[f"mask pixels: {name}", *(_share(part["mask_pixels"], name) for part in parts)] for name in names]
     lines += [
         [digest.replace("_", " "), *((part["digests"][digest] or "")[:16] for part in parts)]
         for digest in ("label_digest", "rgb_digest", "thermal_digest")
@@ -62,6 +70,12 @@ def splits(content: dict[str, Any]) -> None:
         _effect(content["effect"])
     for file in content.get("written", ()):
         line(f"written to {file}")
+
+
+def _share(pixels: dict[str, int], name: str) -> str:
+    """Return the share of a class in all pixels of the masks as text."""
+    total = sum(pixels.values())
+    return f"{100 * pixels.get(name, 0) / total:.2f} %" if total else ""
 
 
 def _hash(part: dict[str, Any]) -> str:
