@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pyarrow as pa
+import pytest
 from datasets import Features
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,14 +24,16 @@ LISTS = {"objects": st.lists(st.fixed_dictionaries(BOX)), "ignore_regions": st.l
 ROW = st.fixed_dictionaries({**TEXTS, **SIZES, **LISTS, **dict.fromkeys(("rgb", "thermal", "mask"), IMAGE)})
 
 
-def test_datasets_reads_the_schema_and_writes_the_same_one():
-    schema = arrow_schema(CLASSES)
+@pytest.mark.parametrize("classes", [CLASSES, ()], ids=["classes", "a set without boxes"])
+def test_datasets_reads_the_schema_and_writes_the_same_one(classes):
+    schema = arrow_schema(classes)
     known = Features.from_arrow_schema(schema)
-    assert known["objects"].feature["category"].names == list(CLASSES)
+    assert known["objects"].feature["category"].names == list(classes)
     assert known.arrow_schema.equals(schema, check_metadata=True)
     assert known.arrow_schema.metadata == schema.metadata
-    assert known._to_yaml_list() == card_features(CLASSES)
-    json.dumps(card_features(CLASSES))
+    assert known._to_yaml_list() == card_features(classes)
+    assert Features._from_yaml_list(card_features(classes)) == known
+    json.dumps(card_features(classes))
 
 
 @settings(deadline=None)
