@@ -9,8 +9,10 @@ from rgbt_bench.errors import BadInputError
 from rgbt_bench.formats.images import image_size
 from rgbt_bench.formats.pairs import count_others, pair_folders
 from rgbt_bench.layouts import DEPTH, Layout, find_layout
-from rgbt_bench.schema import DatasetInfo, Labels
+from rgbt_bench.schema import DatasetInfo, Labels, SplitList
 from rgbt_bench.sources import Source
+
+from ._id_lists import id_list
 
 _RGB, _HIGH_RESOLUTION, _THERMAL = "crop_LR_visible", "crop_HR_visible", "cropinfrared"
 # By layout: the folders of the RGB and of the thermal images.
@@ -19,6 +21,10 @@ _FOLDERS = {
     "vi-ir": ("vi", "ir"),
     "vis-ir": ("vis", "ir"),
     "visible-infrared": ("visible", "infrared"),
+}
+_ORIGINS = {
+    "cddfuse": "Zhaozixiang1228/MMIF-CDDFuse: the 50 names in its test_img/RoadScene",
+    "danet": "Pancy9476/DANet: the 25 names in its test_img/RoadScene, which are the first ones in order",
 }
 _NAME = re.compile(r"FLIR_(?:video_)?[0-9]{5}")
 
@@ -55,8 +61,8 @@ class RoadScene(Converter):
         " established, so keep it private.",
         citation="H. Xu, J. Ma, Z. Le, J. Jiang, X. Guo: FusionDN: A unified densely connected network for image"
         " fusion. AAAI 2020.",
-        split_policy="No split is published: all pairs are test. They are frames of video, and neighbours in number can"
-        " show the same place, so a split of your own should keep neighbours together.",
+        split_policy="The authors publish no split: all pairs are test. They are frames of video, and neighbours in"
+        " number can show the same place, so a split of your own should keep neighbours together.",
     )
     how_to_get = """
 Clone https://github.com/hanna-xu/RoadScene (221 pairs). The pairs of one size are crop_LR_visible and cropinfrared;
@@ -65,6 +71,12 @@ crop_HR_visible has other sizes and is not read. Then: rgbt-bench convert roadsc
     layouts: ClassVar[dict[str, str]] = {layout.name: layout.tree for layout in _LAYOUTS}
     parts = ("test",)
     expected: ClassVar[dict[str, int]] = {"test": 221}
+
+    def published_splits(self) -> tuple[SplitList, ...]:
+        """Return the test pairs that two papers' repositories hold."""
+        return tuple(
+            SplitList(name, {"test": id_list(f"roadscene_{name}")}, origin) for name, origin in _ORIGINS.items()
+        )
 
     def scan(self, source: Source) -> Scan:
         """Describe every pair of images of one name."""

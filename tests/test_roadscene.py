@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from rgbt_bench.converting import convert
+from rgbt_bench.datasets.splits import split_hash
 from rgbt_bench.datasets.store import Dataset
 from rgbt_bench.errors import BadInputError
 from rgbt_converters.roadscene import RoadScene
@@ -179,6 +180,21 @@ def test_other_files_are_counted(tmp_path):
     (base / "cropinfrared/notes.txt").write_text("")
     (base / "cropinfrared/.DS_Store").write_text("")
     assert converted(base)[0].quirks == {"files in the folders of images that are none (left out)": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "digest"),
+    [
+        ("cddfuse", 50, "25493050ce3e19a1b072c03f84110cda04c6e1c9bf90dff29ab7cf711f4361d8"),
+        ("danet", 25, "31900734bfb56d8d584a745ca021f5162d613a7ec6bfb014868d1efe4697d188"),
+    ],
+)
+def test_the_test_pairs_of_two_papers_are_named_splits(name, count, digest, tmp_path):
+    split = next(split for split in RoadScene().published_splits() if split.name == name)
+    assert (len(set(split.parts["test"])), split_hash(split.parts["test"])) == (count, digest)
+    converted(made(tmp_path / "a"))
+    held = set(SIZES) & set(split.parts["test"])
+    assert set(Dataset(tmp_path / "a-out", name).part("test").ids) == held != set()
 
 
 @settings(max_examples=40, deadline=None)
