@@ -13,10 +13,19 @@ def image_size(source: Source, name: str) -> tuple[int, int]:
     Raises:
         BadInputError: no such file, or not a readable image; the message names it.
     """
+    return image_header(source, name)[0]
+
+
+def image_header(source: Source, name: str) -> tuple[tuple[int, int], str]:
+    """Return an image's width and height in pixels and Pillow's mode of it from its header.
+
+    Raises:
+        BadInputError: as `image_size`.
+    """
     data = source.read(name)
     try:
         with open_image(data) as image:
-            return image.size
+            return image.size, image.mode
     except Exception as error:  # a damaged file makes a decoder raise almost anything
         raise BadInputError(f"{source.where(name)}: cannot be decoded: {error}") from None
 
