@@ -40,19 +40,27 @@ def read_voc(source: Source, name: str) -> VocFile:
     Raises:
         BadInputError: no such file, not XML, an entity or DTD in it, or a field that is missing or not a number.
     """
-    path = source.where(name)
-    data = source.read(name)
-    try:
-        root = _parse(data)
-    except DefusedXmlException:
-        raise BadInputError(f"{path}: XML with a DTD or entities is refused; remove the declaration") from None
-    except (ParseError, ValueError, LookupError) as error:  # Value, Lookup: an encoding expat does not know
-        raise BadInputError(f"{path}: not a readable XML file: {error}") from None
+    path, root = source.where(name), parse_xml(source, name)
     try:
         width, height = (int(_text(root, f"size/{side}")) for side in ("width", "height"))
         return VocFile(width, height, tuple(_object(element) for element in root.iter("object")))
     except ValueError as error:
         raise BadInputError(f"{path}: {error}") from None
+
+
+def parse_xml(source: Source, name: str) -> Element:
+    """Return the root element of an XML file.
+
+    Raises:
+        BadInputError: no such file, not XML, or an entity or DTD in it.
+    """
+    path, data = source.where(name), source.read(name)
+    try:
+        return _parse(data)
+    except DefusedXmlException:
+        raise BadInputError(f"{path}: XML with a DTD or entities is refused; remove the declaration") from None
+    except (ParseError, ValueError, LookupError) as error:  # Value, Lookup: an encoding expat does not know
+        raise BadInputError(f"{path}: not a readable XML file: {error}") from None
 
 
 def _parse(data: bytes) -> Element:

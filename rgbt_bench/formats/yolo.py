@@ -20,12 +20,15 @@ class YoloObject:
     bbox: tuple[float, float, float, float]
 
 
-def read_yolo(source: Source, name: str, size: tuple[int, int], classes: Sequence[str]) -> tuple[YoloObject, ...]:
+def read_yolo(
+    source: Source, name: str, size: tuple[int, int], classes: Sequence[str], without_area: bool = False
+) -> tuple[YoloObject, ...]:
     """Read a YOLO label file of an image of `size` (width, height in pixels); an empty file is an image without boxes.
 
     A corner that is a whole pixel within the rounding of six decimals is taken to be that pixel. What cannot come back
     is the convention of whoever wrote the file: whether pixels were counted from 0 or from 1 and whether the last one
     belongs to the box, and what they clipped at the border. Such labels may differ from the originals by a pixel.
+    `without_area` takes boxes of no width or height, too, as sets have that were converted with them.
 
     Raises:
         BadInputError: no such file, or lines that are no labels; every one is named with its number.
@@ -37,7 +40,7 @@ def read_yolo(source: Source, name: str, size: tuple[int, int], classes: Sequenc
             continue
         try:
             category, *box = _numbers(line)
-            objects.append(YoloObject(_class(category, classes), _pixels(box, size)))
+            objects.append(YoloObject(_class(category, classes), _pixels(box, size, without_area)))
         except ValueError as error:
             faults.append(f"{where}: line {row}: {error}")
     if faults:
@@ -81,10 +84,10 @@ def _class(number: float, classes: Sequence[str]) -> str:
     return classes[int(number)]
 
 
-def _pixels(box: Sequence[float], size: tuple[int, int]) -> tuple[float, float, float, float]:
+def _pixels(box: Sequence[float], size: tuple[int, int], without_area: bool) -> tuple[float, float, float, float]:
     if not all(map(math.isfinite, box)):
         raise ValueError("a number that is not finite")
-    if min(box[2:]) <= 0:
+    if min(box[2:]) < 0 or (min(box[2:]) == 0 and not without_area):
         raise ValueError("a box without width or height")
     if min(box) < -_SLACK or max(box) > 1 + _SLACK:
         raise ValueError("a box beyond the image; fractions of its size are expected, not pixels")
