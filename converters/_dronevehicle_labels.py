@@ -62,7 +62,7 @@ def _boxes(element: Element, frame: int, quirks: Counter[str]) -> Iterator[Box]:
         return
     extent = _extent(element)
     if extent is None:
-        quirks["objects marked by a point (dropped: no box)"] += 1
+        quirks["objects without polygon and bndbox, or with a point alone (dropped)"] += 1
         return
     left, top, right, bottom = (edge - frame for edge in extent)
     if left >= SIZE[0] or top >= SIZE[1] or right <= 0 or bottom <= 0:
@@ -86,7 +86,7 @@ def _class(typed: str, quirks: Counter[str]) -> str | None:
 
 
 def _extent(element: Element) -> Extent | None:
-    """Return left, top, right and bottom of an object in the pixels of its file, or None for a point."""
+    """Return left, top, right and bottom of an object in the pixels of its file, or None where it has no extent."""
     polygon, box = element.find("polygon"), element.find("bndbox")
     if polygon is not None:
         numbers = [_number(polygon, tag) for tag in _POLYGON]
@@ -94,9 +94,7 @@ def _extent(element: Element) -> Extent | None:
     if box is not None:
         left, top, right, bottom = (_number(box, tag) for tag in _EDGES)
         return left, top, right, bottom
-    if element.find("point") is not None:
-        return None
-    raise ValueError("neither <polygon>, <bndbox> nor <point>")
+    return None
 
 
 def _number(element: Element, tag: str) -> float:

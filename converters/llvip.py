@@ -17,7 +17,7 @@ from ._stems import images_by_stem, labels_by_stem, paired
 _PARTS = ("train", "test")
 _MODALITIES = ("visible", "infrared")
 _NAME = re.compile(r"([0-9]{2})[0-9]{4}")
-_VAL_DIGIT = "7"  # ours: one video in ten
+_VAL_VIDEOS = ("07", "17")  # ours: two of the nineteen of train
 _TREE = """
 LLVIP/
   visible/{train,test}/     010001.jpg: the first two digits are the video
@@ -52,7 +52,7 @@ class Llvip(Converter):
         citation="X. Jia, C. Zhu, M. Li, W. Tang, W. Zhou: LLVIP: A visible-infrared paired dataset for low-light"
         " vision. ICCV Workshops 2021, pp. 3496-3504.",
         split_policy="test is the published one (3,463 pairs). val is carved from the published train (12,025) by"
-        " videos, which are the first two digits of a name: those whose number ends in 7, one in ten."
+        " videos, which are the first two digits of a name: 07 and 17 of the nineteen (01 to 18, and 25)."
         " `llvip@official` has no val. A box is x = xmin, width = xmax - xmin, as the authors' own tools write it. The"
         " annotations were corrected in February 2023 and both versions circulate: their label digests differ.",
     )
@@ -92,8 +92,8 @@ CONVERTER = Llvip
 
 
 def part_of(sample_id: str, published: str) -> str:
-    """Return the default split's part: val is every tenth video of the published train part."""
-    return "val" if published == "train" and sample_id[1] == _VAL_DIGIT else published
+    """Return the default split's part: val is two videos of the published train part."""
+    return "val" if published == "train" and sample_id[:2] in _VAL_VIDEOS else published
 
 
 def _items(source: Source, base: str, part: str, labels: dict[str, str], scan: Scan) -> Iterator[Item]:

@@ -33,7 +33,8 @@ class VisDrone(Converter):
         split_policy="The published parts: train, val; `test` is test-dev, whose labels are public (Ultralytics calls"
         " it so, too); `challenge` is test-challenge, whose labels are not: its samples without boxes are unlabelled,"
         " not background. Part names take no hyphen, as Hugging Face's split names do not. `others` is no class that"
-        " is evaluated: its boxes are always ignored.",
+        " is evaluated: its boxes are always ignored. A scene is a clip or a collection of photographs, which is the"
+        " first number of a name; as published, train and val share some clips.",
     )
     how_to_get = """
 Follow the links to Task 1 (object detection in images) in the README of https://github.com/VisDrone/VisDrone-Dataset:
@@ -86,10 +87,11 @@ def _items(source: Source, folder: PartFolder, scan: Scan) -> Iterator[Item]:
 
 
 def _item(source: Source, folder: PartFolder, stem: str, name: str, texts: dict[str, str], scan: Scan) -> Item:
-    if texts and stem not in texts:
+    is_yolo = folder.layout(source) == "yolo"
+    if texts and stem not in texts and not is_yolo:
         raise BadInputError(f"{source.where(name)}: no annotation file of this image, but others of {folder.part} have")
     size = image_size(source, name)
-    boxes, regions = _read(source, texts[stem], size, folder, scan) if texts else ((), ())
+    boxes, regions = _read(source, texts[stem], size, is_yolo, scan) if stem in texts else ((), ())
     labels = Labels(
         sample_id=stem,
         width=size[0],
@@ -101,15 +103,17 @@ def _item(source: Source, folder: PartFolder, stem: str, name: str, texts: dict[
     )
     if not texts:
         scan.quirks[f"{folder.part}: images without published labels (kept; unlabelled, not background)"] += 1
+    elif stem not in texts:
+        scan.quirks[f"{folder.part}: images without a label file (kept, no boxes: background)"] += 1
     elif not boxes:
         scan.quirks[f"{folder.part}: images without boxes (kept)"] += 1
     return Item(folder.part, labels, name)
 
 
 def _read(
-    source: Source, text: str, size: tuple[int, int], folder: PartFolder, scan: Scan
+    source: Source, text: str, size: tuple[int, int], is_yolo: bool, scan: Scan
 ) -> tuple[tuple[Box, ...], tuple[Rect, ...]]:
     """Return the boxes and the ignored regions of one image."""
-    if folder.layout(source) == "yolo":
+    if is_yolo:
         return boxes_of_yolo(read_yolo(source, text, size, CLASSES, without_area=True), scan.quirks), ()
     return read_annotations(source, text, scan.quirks)
