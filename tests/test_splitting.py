@@ -3,10 +3,11 @@
 import json
 
 import pytest
+from PIL import Image as Pillow
 
 from cli_cases import only_object, run_in_process
 from flir_cases import PAIRS, put_voc
-from rgbt_bench.converters import Scan
+from rgbt_bench.converters import Images, Scan
 from rgbt_bench.converting import convert
 from rgbt_bench.datasets.sample import scene
 from rgbt_bench.datasets.sample_converter import SampleConverter, to_item
@@ -173,3 +174,34 @@ def test_the_effect_is_printed(listed, tmp_path, monkeypatch, capsys):
     assert code == 0
     assert "+0.0000" in out
     assert "the model has seen them" in out
+
+
+class Copied(Listed):
+    """The same scenes, with the picture of a training one in a test one."""
+
+    def read(self, source, item):
+        place = int(item.labels.source.rpartition("/")[2])
+        one = scene("train", 0 if place == 3 else place)
+        return Images(one.rgb, one.thermal, one.mask)
+
+
+def test_look_alikes_are_printed_and_drawn(home, tmp_path, monkeypatch, capsys):
+    convert(Copied(), None, home / "datasets" / "sample")
+    picture = tmp_path / "leaks.png"
+    arguments = ["splits", "sample", "--leaks", "--sheet", picture, "--sheet-pairs", "2"]
+    code, out, _ = run_in_process(monkeypatch, capsys, arguments)
+    assert code == 0
+    copied, original = scene("train", 3).sample_id, scene("train", 0).sample_id
+    assert f"test {copied} is like train {original}: 0 bits" in out
+    with Pillow.open(picture) as drawn:
+        assert drawn.height > 2 * 320
+    code, out, _ = run_in_process(monkeypatch, capsys, [*arguments[:3], "--json"])
+    (one,) = only_object(out)["leaks"]["comparisons"]
+    assert (one["part"], one["other"], one["samples"], one["in_both"]) == ("test", "train", 2, 0)
+    assert one["worst"][0]["sample_id"] == copied
+    assert only_object(out)["leaks"]["sheet"] is None
+
+
+def test_a_sheet_without_leaks_is_refused(home, monkeypatch, capsys):
+    code, _, err = run_in_process(monkeypatch, capsys, ["splits", "flir", "--sheet", "x.png"])
+    assert (code, "give --leaks, too" in err) == (2, True)

@@ -1,7 +1,7 @@
 """The commands about datasets."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -57,18 +57,39 @@ def splits(
         Path | None,
         typer.Option(help="Score this predictions file on every split; NAME@SPLIT says what the model was trained on."),
     ] = None,
+    leaks: Annotated[
+        bool, typer.Option("--leaks", help="Look for samples of one part that look like samples of another.")
+    ] = False,
+    sheet: Annotated[Path | None, typer.Option(help="With --leaks: draw the worst pairs to this PNG.")] = None,
+    sheet_pairs: Annotated[int, typer.Option(min=1, help="How many pairs are on the sheet.")] = 8,
     write: Annotated[Path | None, typer.Option(help="Write every id list to this folder, as SPLIT_PART.txt.")] = None,
     as_json: Json = False,
 ) -> None:
     """List a dataset's named splits with their ids' hashes, and show how far the choice moves the same predictions."""
     from rgbt_bench.splitting import describe_splits, split_effect, write_lists
 
+    if sheet is not None and not leaks:
+        raise UsageError("--sheet draws the pairs that look alike; give --leaks, too")
     content = describe_splits(dataset)
     if write is not None:
         content["written"] = [str(write / file) for file in write_lists(dataset, write)]
     if effect is not None:
         content["effect"] = split_effect(dataset, effect)
+    if leaks:
+        content["leaks"] = _leaks(dataset, sheet, sheet_pairs)
     emit(as_json, content, lambda: shown.splits(content))
+
+
+def _leaks(dataset: str, sheet: Path | None, pairs: int) -> dict[str, Any]:
+    from rgbt_bench.datasets.leaks import leak_report
+    from rgbt_bench.datasets.store import open_dataset
+    from rgbt_bench.leak_sheet import draw_leaks
+
+    opened = open_dataset(dataset)
+    with console.progress() as show:
+        report = leak_report(opened, show)
+    drawn = draw_leaks(sheet, opened, report, pairs) if sheet is not None else 0
+    return {**report.to_dict(), "sheet": str(sheet) if drawn else None}
 
 
 def inspect(

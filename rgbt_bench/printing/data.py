@@ -4,6 +4,8 @@ from typing import Any
 
 from .console import figure, figure_table, line, rows
 
+_WORST_SHOWN = 10
+
 
 def conversion(report: dict[str, Any]) -> None:
     """Print a conversion report."""
@@ -68,6 +70,8 @@ def splits(content: dict[str, Any]) -> None:
         line("not converted: these are the published id lists")
     if "effect" in content:
         _effect(content["effect"])
+    if "leaks" in content:
+        _leaks(content["leaks"])
     for file in content.get("written", ()):
         line(f"written to {file}")
 
@@ -109,3 +113,33 @@ def _effect(effect: dict[str, Any]) -> None:
     )
     if any(part["trained_on"] and part["part"] != "train" for part in effect["parts"]):
         line("samples in training: the model has seen them, so a figure over them says nothing of new images")
+
+
+def _leaks(report: dict[str, Any]) -> None:
+    """Print what looks alike across the parts of a split, and the worst pairs."""
+    compared = " and ".join(report["modalities"])
+    line(f"{report['dataset']}: samples that look like one of an earlier part, by {compared}", style="bold")
+    if not report["comparisons"]:
+        line("one part alone: there is nothing to compare")
+        return
+    rows(
+        [
+            {
+                "part": one["part"],
+                "held_against": one["other"],
+                "samples": one["samples"],
+                "alike": one["leaks"],
+                "share": f"{100 * one['leaks'] / one['samples']:.1f} %" if one["samples"] else "",
+                "in_both_lists": one["in_both"],
+                "median_distance": f"{one['median']:g}",
+            }
+            for one in report["comparisons"]
+        ]
+    )
+    near = report["comparisons"][0]["near"]
+    line(f"alike: at most {near:g} of 64 bits differ; mirrored copies and most frames of a moving camera are not found")
+    worst = [(one, pair) for one in report["comparisons"] for pair in one["worst"] if pair["distance"] <= one["near"]]
+    for one, pair in sorted(worst, key=lambda found: found[1]["distance"])[:_WORST_SHOWN]:
+        line(f"{one['part']} {pair['sample_id']} is like {one['other']} {pair['other_id']}: {pair['distance']:g} bits")
+    if report["sheet"]:
+        line(f"the worst pairs: {report['sheet']}")
