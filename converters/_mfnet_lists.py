@@ -65,12 +65,11 @@ def _entries(source: Source, name: str, scan: Scan) -> Iterator[Entry]:
         if names and all(map(is_stray, names)):
             scan.quirks["list lines that an operating system left (left out)"] += 1
             continue
-        found = {(match[1], bool(match[2])) if (match := _NAME.fullmatch(one)) else None for one in names}
-        for one in found if len(found) == 1 else {None} if found else ():
-            if one is None:
-                scan.faults.append(f"{where}: {line.strip()!r} is no MFNet name such as 00001D, nor names of one pair")
-            else:
-                yield Entry(*one, where)
+        matches = {match and match.groups() for match in map(_NAME.fullmatch, names)}
+        if len(matches) == 1 and (found := matches.pop()):
+            yield Entry(found[0], found[1] is not None, where)
+        elif names:
+            scan.faults.append(f"{where}: {line.strip()!r} is no MFNet name such as 00001D, nor names of one pair")
 
 
 def _leave_out_flips(entries: list[Entry], part: str, scan: Scan) -> None:
