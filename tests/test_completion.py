@@ -77,7 +77,7 @@ def params(*names):
 @pytest.mark.parametrize(
     ("parameter", "typed", "expected"),
     [
-        (("convert", "dataset"), "", ["flir", "sample"]),
+        (("convert", "dataset"), "fli", ["flir"]),
         (("inspect", "dataset"), "", ["other", "sample", "sample@small"]),
         (("diff", "a"), "s", ["sample", "sample@small"]),
         (("run", "dataset"), "o", ["other"]),

@@ -124,7 +124,7 @@ def test_a_broken_plug_in_is_named_and_the_others_are_listed(probes, monkeypatch
     monkeypatch.setattr("rgbt_bench.registry.converters", lambda: {**converters(), "broken": entry})
     assert found("dataset broken").detail == "RuntimeError: boom"
     assert found("dataset broken").stops is False
-    assert found("datasets") == Check("datasets", "ok", "flir, sample")
+    assert found("datasets") == Check("datasets", "ok", ", ".join(sorted(converters())))
     probes["submissions"][0]["third"] = {"fault": "SyntaxError: x", "missing": False}
     assert found("submission third").status == "problem"
     assert found("submissions").detail.startswith("ffkd (")
