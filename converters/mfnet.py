@@ -30,8 +30,8 @@ class Mfnet(Converter):
         " for autonomous vehicles with multi-spectral scenes. IROS 2017, pp. 5108-5115.",
         split_policy="The archive's own train, val and test lists (784, 392, 393 pairs), without the flipped copies"
         " that some copies of the train list have. 1,569 pairs = 820 by day + 749 by night = 784 + 392 + 393; the"
-        " 1,596 that CEKD prints is a transposition of it. `mfnet@official` are the published lists, whatever the"
-        " archive's lists say.",
+        " 1,596 that CEKD prints is a transposition of it. `mfnet@official` are the published lists, put together from"
+        " what others took over (see its origin), whatever the archive's lists say.",
         mask_classes=CLASSES,
         palette=PALETTE,
     )
