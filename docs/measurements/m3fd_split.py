@@ -6,8 +6,9 @@ leave ids out) and its COCO files of all 4,200 pairs. What may not be cut is joi
 - ranges with the same scenario and the same scene's name, and ranges that share an id;
 - neighbours with the same scene's name in different scenarios;
 - neighbours of one unusual size (anything but 1024x768);
-- neighbours whose labels go on: of the five frames on each side of the cut, two share at least a quarter of their
-  boxes (same class, IoU above 0.5). How often frames do so that are at least 500 ids apart is printed.
+- neighbours whose labels go on: two frames share a quarter of their boxes (same class, IoU above 0.5) of the five on
+  each side of the cut, or half of at least three boxes of the thirty on each side. How often this is so by chance, at
+  places at least 500 ids apart, is printed.
 
 Runs of ids in no range are joined in the same ways, to both neighbours where they have their size and neither fits.
 Then a seeded search gives the groups to train, val and test (70, 10 and 20 %), so that pairs, illuminations, unusual
@@ -32,11 +33,10 @@ from rgbt_bench.sources import FolderSource
 
 LAST = 4199
 USUAL = (1024, 768)
-WINDOW = 5
-SAME = 0.25
+NEAR, WIDE = 5, 30
 SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}
 ILLUMINATIONS = {"daytime": "day", "night": "night", "overcast": "overcast", "challenge": "challenge"}
-RESTARTS = 60
+RESTARTS = 20
 FLOOR = 0.005  # of a kind's total; a part without a kind is bad, not infinitely so
 
 
@@ -114,10 +114,19 @@ def _corners(image: CocoImage) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
     return np.array([one.name for one in image.objects]), box
 
 
-def goes_on(images: dict[int, CocoImage], before: int, after: int) -> float:
-    """Return the largest share of common boxes of the frames up to `before` with those from `after` on."""
-    left, right = range(max(before - WINDOW + 1, 0), before + 1), range(after, min(after + WINDOW - 1, LAST) + 1)
-    return max(shared(images[one], images[other]) for one in left for other in right)
+def share_across(images: dict[int, CocoImage], before: int, after: int, window: int, least: int = 1) -> float:
+    """Return the largest share of common boxes of frames up to `before` with frames from `after` on.
+
+    Looked at are `window` frames on each side, those that have at least `least` boxes.
+    """
+    left, right = range(max(before - window + 1, 0), before + 1), range(after, min(after + window - 1, LAST) + 1)
+    left, right = ([one for one in side if len(images[one].objects) >= least] for side in (left, right))
+    return max((shared(images[one], images[other]) for one in left for other in right), default=0.0)
+
+
+def goes_on(images: dict[int, CocoImage], before: int, after: int) -> bool:
+    """Tell whether the labels before a cut go on after it."""
+    return share_across(images, before, after, NEAR) >= 0.25 or share_across(images, before, after, WIDE, 3) >= 0.5
 
 
 def group(ranges: list[Run], runs: list[Run], images: dict[int, CocoImage]) -> dict[Run, int]:
@@ -142,7 +151,7 @@ def group(ranges: list[Run], runs: list[Run], images: dict[int, CocoImage]) -> d
     for first, second in pairwise(runs):
         sizes = {size(images[first.last]), size(images[second.first])}
         unusual = len(sizes) == 1 and sizes != {USUAL}
-        if unusual or first.scene == second.scene != "" or goes_on(images, first.last, second.first) >= SAME:
+        if unusual or first.scene == second.scene != "" or goes_on(images, first.last, second.first):
             join(first, second)
     for place, run in enumerate(runs):
         if not run.scene and size(images[run.first]) == USUAL and list(map(root, runs)).count(root(run)) == 1:
@@ -230,7 +239,7 @@ def table(runs: list[Run], parts: dict[Run, str], images: dict[int, CocoImage]) 
     for before, run in zip([None, *runs], runs, strict=False):
         name = f"{run.scenario}-{run.scene}" if run.scene else "unnamed"
         same = before and run.scene and (before.scenario, before.scene) == (run.scenario, run.scene)
-        if not (before and same and goes_on(images, before.last, run.first) >= SAME):
+        if not (before and same and goes_on(images, before.last, run.first)):
             scene = f"{name}-{run.first:05d}"
         illumination = ILLUMINATIONS.get(run.scenario, "unknown")
         lines.append(f"{run.first:05d} {run.last:05d} {illumination} {scene} {parts[run]}")
@@ -255,12 +264,13 @@ def main() -> None:
         cells = (f"{totals[part][kind]:,} ({100 * totals[part][kind] / whole[kind]:.1f} %)" for part in SHARES)
         print(f"| {kind} | " + " | ".join(cells) + " |")
     cuts = [(one, other) for one, other in pairwise(runs) if parts[one] != parts[other]]
-    most = max(goes_on(images, one.last, other.first) for one, other in cuts)
-    print(f"\n{len(cuts)} cuts between parts; across them two frames share at most {100 * most:.0f} % of their boxes")
+    near, wide = (max(share_across(images, a.last, b.first, *how) for a, b in cuts) for how in ((NEAR,), (WIDE, 3)))
+    print(f"\n{len(cuts)} cuts between parts; frames share at most {near:.0%} across one ({NEAR} on each side) or")
+    print(f"{wide:.0%} ({WIDE} on each side, of those with three boxes)")
     rng = np.random.default_rng(0)
-    far = [(a, b) for a, b in rng.integers(WINDOW - 1, LAST - WINDOW + 1, (3600, 2)) if abs(a - b) >= 500][:3000]
-    chance = np.mean([goes_on(images, int(a), int(b)) >= SAME for a, b in far])
-    print(f"of {len(far)} pairs of windows far apart, {100 * chance:.2f} % share {100 * SAME:.0f} %")
+    far = [(int(a), int(b)) for a, b in rng.integers(WIDE, LAST - WIDE, (600, 2)) if abs(a - b) >= 500]
+    chance = np.mean([goes_on(images, *one) for one in far])
+    print(f"labels go on by chance at {chance:.1%} of {len(far)} places far apart")
 
 
 if __name__ == "__main__":
