@@ -13,7 +13,7 @@ from rgbt_bench.plain_yaml import YamlFaultError, load_plain_yaml
 from rgbt_bench.sources import Source
 
 from ._m3fd_coco import COCO
-from ._m3fd_labels import BOXES, CLASSES, Object, class_of, make_labels
+from ._m3fd_labels import BOXES, CLASSES, Object, class_of, is_id, make_labels
 from ._m3fd_pairs import PARTS, Entry, Found, M3fdLayout, first_folder, ids_in, read_lists
 from ._m3fd_scenes import frames
 from ._m3fd_voc import FLAT, IR, VIS
@@ -72,14 +72,15 @@ def _pairs(source: Source, folders: tuple[str, str], scan: Scan) -> dict[str, tu
 
 
 def _part_folders(source: Source, base: str) -> list[tuple[str, str, str]]:
-    """Return part, visible and thermal folder of every place that has images of both modalities."""
-    for names in _MODALITIES:
+    """Return part, visible and thermal folder of every place that has images, if both modalities have some."""
+    for first, second in _MODALITIES:
         found = []
         for template in _FOLDERS:
-            for part in PARTS if "{1}" in template else ("",):
-                visible, thermal = (base + template.format(name, part) for name in names)
-                if all(any(map(is_image, source.files_in(folder))) for folder in (visible, thermal)):
-                    found.append((part, visible, thermal))
+            parts = PARTS if "{1}" in template else ("",)
+            folders = [(one, base + template.format(first, one), base + template.format(second, one)) for one in parts]
+            filled = [[any(map(is_image, source.files_in(name))) for name in pair] for _, *pair in folders]
+            if all(map(any, zip(*filled, strict=True))):
+                found += [one for one, images in zip(folders, filled, strict=True) if any(images)]
         if found:
             return found
     return []
@@ -123,7 +124,10 @@ def _entries(
     if not files:
         raise BadInputError(f"{source.where(base)}: no label file such as 00000.txt of any image here")
     scan.quirks["images without a label file (kept, no boxes: background)"] += len(labels) - len(files)
-    folders = sorted({base, f"{base}labels/", *(f"{name.rpartition('/')[0]}/" for name in files)})
+    with_labels = {f"{name.rpartition('/')[0]}/" for name in files}
+    stems = {file.removesuffix(".txt") for folder in with_labels for file in source.files_in(folder)}
+    scan.quirks["label files of pairs without images (left out)"] += sum(map(is_id, stems - labels.keys()))
+    folders = sorted({base, f"{base}labels/", *with_labels})
     named = _named_classes(source, folders)
     entries = []
     for sample_id, (rgb, thermal) in places.items():
@@ -133,9 +137,7 @@ def _entries(
             scan.faults.append(str(error))
     if not named:
         _require_order(entries, f"{source.where(base)}classes.txt" if base else source.where("classes.txt"))
-        scan.quirks["label files read in TarDAL's order of classes, as no classes.txt or data.yaml is there"] = len(
-            files
-        )
+        scan.quirks["label files read in TarDAL's order of classes (no classes.txt or data.yaml is there)"] = len(files)
     return entries
 
 

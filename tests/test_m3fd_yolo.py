@@ -45,7 +45,7 @@ def test_every_tree_is_the_set_of_the_original_annotations(tree, tmp_path):
     expected = convert(M3fd(), put_flat(tmp_path / "flat"), tmp_path / "expected")
     report = convert(M3fd(), put_yolo(tmp_path / "in" / "m3fd", **TREES[tree]), tmp_path / "out")
     assert (report.layout, report.fingerprint) == ("yolo", expected.fingerprint)
-    assert report.quirks["label files read in TarDAL's order of classes, as no classes.txt or data.yaml is there"] == 8
+    assert report.quirks["label files read in TarDAL's order of classes (no classes.txt or data.yaml is there)"] == 8
 
 
 def test_the_folders_of_parts_are_a_split_of_the_archive(tmp_path):
@@ -162,6 +162,23 @@ def test_missing_halves_labels_and_second_copies_are_named_or_counted(tmp_path):
     assert Counter(CLASSES[box.category] for box in labels["01301"].objects) == {"Truck": 1}
     shutil.rmtree(base / "labels")
     assert "no label file such as 00000.txt of any image here" in faults_of(base, tmp_path)
+
+
+def test_a_part_with_images_of_one_modality_is_not_passed_over(tmp_path):
+    base = put_yolo(tmp_path / "m3fd")
+    shutil.rmtree(base / "images/ir/val")
+    message = faults_of(base, tmp_path)
+    assert "images/ir/val/01530.png: missing, but 01530 has the rest of a pair" in message
+    assert "images/ir/val/02779.png: missing, but 02779 has the rest of a pair" in message
+    shutil.rmtree(base / "images/vi/val")
+    report = convert(M3fd(), base, tmp_path / "out")
+    assert sum(report.parts.values()) == len(PAIRS) - 2
+    put(base / "labels/ir/train/04198.txt", "")
+    report = convert(M3fd(), base, tmp_path / "left", force=True)
+    assert report.quirks["label files of pairs without images (left out)"] == 1
+    for modality in ("vi", "ir"):
+        shutil.rmtree(base / "images" / modality)
+    assert "no M3FD layout here" in faults_of(base, tmp_path)
 
 
 @pytest.mark.parametrize(
