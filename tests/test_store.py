@@ -70,7 +70,8 @@ class MadeUp(Converter):
 
     def scan(self, source):
         items = [self.item(source, part, sample_id) for part, ids in IDS.items() for sample_id in ids]
-        named = SplitList("odd", {"train": ("train-5", "train-3", "no such id"), "test": ("train-1",), "val": ()})
+        parts = {"train": ("train-5", "train-3", "no such id"), "test": ("train-1",), "val": ()}
+        named = SplitList("odd", parts, "an odd paper")
         return Scan("flat", items[::-1], named_splits=[named])
 
     def item(self, source, part, sample_id):
@@ -272,6 +273,8 @@ def test_the_card_says_what_the_set_holds(made):
     assert "| part | pairs | person | bike | car |\n|---|---|---|---|---|\n| train |" in card
     assert "load_dataset(" in card
     assert "Split policy: by name" in card
+    assert "- `odd`: an odd paper\n" in card
+    assert "Values of `mask`: 0 background, 1 thing, 255 void." in card
     assert "<b>" not in card.split("---", 2)[2]
     assert "Unofficial" not in card
 

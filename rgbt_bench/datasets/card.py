@@ -41,5 +41,8 @@ def write_card(root: Path, record: DatasetRecord, boxes: Mapping[str, Counter[st
         },
     }
     front_matter = "\n".join(f"{key}: {json.dumps(value)}" for key, value in front.items())
-    body = environment.get_template("card.md.jinja").render(record=record, info=record.info, counts=boxes)
+    with_boxes = "detection" in record.info.tasks or any(found.total() for found in boxes.values())
+    classes = record.info.classes if with_boxes else ()
+    template = environment.get_template("card.md.jinja")
+    body = template.render(record=record, info=record.info, classes=classes, counts=boxes)
     write_text(root / "README.md", f"---\n{front_matter}\n---\n{body}")
