@@ -157,7 +157,7 @@ def test_cropped_images_with_labels_of_the_frame_are_refused_and_the_other_way_r
 
 
 def test_images_that_are_not_as_published_are_faults(tmp_path):
-    stems = [f"{number:05d}" for number in range(1, 7)]
+    stems = [f"{number:05d}" for number in range(1, 8)]
     base = put_set(tmp_path / "in", {"train": {stem: [] for stem in stems}})
     rgb, thermal = base / "train/trainimg", base / "train/trainimgr"
     put(rgb / "00001.jpg", encoded(picture(0, frame=90)))
@@ -165,11 +165,13 @@ def test_images_that_are_not_as_published_are_faults(tmp_path):
     put(rgb / "00003.jpg", encoded(picture(0, PLAIN)))
     put(rgb / "00004.jpg", (rgb / "00004.jpg").read_bytes()[:-500])
     put(thermal / "00005.jpg", encoded(picture(0)))
+    put(thermal / "00007.jpg", (thermal / "00007.jpg").read_bytes()[:-2])  # which a decoder mends
     shifted = Pillow.new("RGB", FRAMED, "white")
     shifted.paste(picture(0, PLAIN), (140, 100))
     put(rgb / "00006.jpg", encoded(shifted))
     message = faults_of(base, tmp_path)
-    assert "6 fault(s)" in message
+    assert "7 fault(s)" in message
+    assert "trainimgr/00007.jpg: cannot be decoded: no end of image" in message
     assert "trainimg/00001.jpg: its frame of 100 pixels is not white" in message
     assert "trainimgr/00002.jpg: 320x256 pixels; 840x712 or 640x512 (cropped) are expected" in message
     assert "trainimgr/00003.jpg: one has the white frame, the other has not: crop both or none" in message

@@ -105,6 +105,11 @@ def test_a_copy_beside_the_original_is_left_out_and_counted(expected, tmp_path):
     report = convert(VisDrone(), base, tmp_path / "out")
     assert (report.layout, report.fingerprint) == ("original", expected.fingerprint)
     assert report.quirks["train: another copy of the images (left out)"] == 3
+    # also where the copy's folders are those of the published tree
+    copy = put_yolo(tmp_path / "copy", images="{name}/images", labels="{name}/labels", names=PUBLISHED)
+    put_original(copy, names=SHORT, images="images/{name}", annotations="annotations/{name}")
+    report = convert(VisDrone(), copy, tmp_path / "copy-out")
+    assert (report.layout, report.fingerprint) == ("original", expected.fingerprint)
 
 
 @pytest.mark.parametrize("part", PUBLISHED)
