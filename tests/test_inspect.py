@@ -204,7 +204,7 @@ def test_detections_are_coloured_and_labels_are_white_beside_them():
 
 
 def test_boxes_that_leave_the_image_are_drawn_where_they_are_in_it():
-    sheet = contact_sheet([sample(Box((-1.0, 5.0, 11.0, 100.0), 1, 9.0))], INFO, tile_width=TILE)
+    sheet = contact_sheet([sample(Box((-1.0, 5.0, 11.0, 100.0), 1, 9.0), thermal=png(90))], INFO, tile_width=TILE)
     assert at(sheet, 10, 5) == at(sheet, 10, 19) == rgb(COLOURS[1])
     assert at(sheet, 0, 10) == BLUE
 
@@ -220,10 +220,11 @@ def test_8_bit_thermal_is_drawn_as_it_is():
     assert at(contact_sheet([sample(thermal=png(90))], INFO, tile_width=TILE), 20, 10, picture=1) == (90, 90, 90)
 
 
-def test_without_a_thermal_image_there_is_no_room_for_one():
+def test_without_a_thermal_image_the_rgb_one_takes_its_room():
     sheet = contact_sheet([sample(), sample()], INFO, tile_width=TILE)
-    assert sheet.size == (2 * TILE + 3 * GAP, LEGEND + CAPTION + TILE * HEIGHT // WIDTH + 2 * GAP)
-    assert sheet.getpixel((GAP + TILE // 2, LEGEND + GAP + CAPTION + 5)) == BLUE
+    wide = 2 * TILE + GAP
+    assert sheet.size == (2 * wide + 3 * GAP, LEGEND + CAPTION + wide * HEIGHT // WIDTH + 2 * GAP)
+    assert {sheet.getpixel((GAP + x, LEGEND + GAP + CAPTION + 5)) for x in (0, wide // 2, wide - 1)} == {BLUE}
 
 
 def swatches(sheet, colour):

@@ -10,7 +10,10 @@ from PIL import ImageColor, ImageDraw, ImageFont
 from rgbt_bench.datasets.digests import open_image
 from rgbt_bench.schema import VOID, Box, DatasetInfo, Image, Sample
 
-COLOURS = ("#00c8ff", "#ffd400", "#ff5c8a", "#7cff6b", "#c58bff", "#ff9a3c", "#4fffd2", "#ffffff", "#b5b500", "#ff4040")
+COLOURS = (
+    "#00c8ff", "#ffd400", "#ff5c8a", "#7cff6b", "#c58bff", "#ff9a3c", "#4fffd2", "#ffffff", "#b5b500", "#ff4040",
+    "#3a6bff", "#ff2fd6",
+)  # fmt: skip
 _CAPTION, _GAP, _LEGEND_ROW = 16, 4, 20
 _IGNORED, _THIN, _GROUND = "#a0a0a0", "#ffffff", "#202020"
 _MASK_OPACITY = 0.45
@@ -39,13 +42,14 @@ def contact_sheet(
 
     Detections by sample id are thick boxes with scores; with them, labels are thin and white, so that both can be told
     apart, and masks are left out; `thin` says in the legend what the thin boxes are (empty: there are none). `captions`
-    stand over the pairs instead of what is known of the samples. Where no sample has a thermal image, there is no room
-    for one.
+    stand over the pairs instead of what is known of the samples. Where no sample has a thermal image, the RGB ones
+    take the room of both.
     """
     font = ImageFont.load_default(11)
     pictures = 2 if any(sample.thermal for sample in samples) or not samples else 1
-    width = (tile_width + _GAP) * pictures - _GAP
-    tiles = [_pair_tile(sample, info, detections, captions or {}, (tile_width, pictures), font) for sample in samples]
+    width = 2 * tile_width + _GAP
+    room = tile_width if pictures == 2 else width
+    tiles = [_pair_tile(sample, info, detections, captions or {}, (room, pictures), font) for sample in samples]
     legend = _legend(_entries(samples, info, detections is not None, thin), (width + _GAP) * columns + _GAP, font)
     if not tiles:
         return legend
