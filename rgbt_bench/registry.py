@@ -59,8 +59,10 @@ class Entry:
 
 @cache
 def converters() -> dict[str, Entry]:
-    """Return every registered converter by name: each module of the packages under `rgbt_bench.converters`."""
-    found = {"sample": Entry("sample", "rgbt_bench.datasets.sample_converter", "CONVERTER", Path(__file__).parent)}
+    """Return every registered converter by name: the core's own, and each module of the packages found."""
+    here = Path(__file__).parent
+    ours = {"sample": "rgbt_bench.datasets.sample_converter", "custom": "rgbt_bench.custom.converter"}
+    found = {name: Entry(name, module, "CONVERTER", here) for name, module in ours.items()}
     for package, folder in _packages(CONVERTERS):
         for path in sorted(folder.glob("*.py")):
             if not path.stem.startswith("_"):

@@ -4,7 +4,7 @@ import os
 import stat
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -166,6 +166,32 @@ class NoSource(Source):
     def read(self, name: str) -> bytes:
         """Refuse: there is nothing to read."""
         raise BadInputError(f"{name}: no such file")
+
+
+class MemorySource(Source):
+    """Files that are at hand as bytes by name."""
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        super().__init__(Path(), files)
+        self._files = dict(files)
+
+    def where(self, name: str) -> str:
+        """Return the name."""
+        return name
+
+    def size(self, name: str) -> int:
+        """Return the file's size in bytes."""
+        return len(self.read(name))
+
+    def stamp(self, name: str) -> str:
+        """Return an empty text: nothing can change."""
+        return ""
+
+    def read(self, name: str) -> bytes:
+        """Return the file's bytes."""
+        if name not in self._files:
+            raise BadInputError(f"{name}: no such file")
+        return self._files[name]
 
 
 def _open(path: str, flags: int) -> int:

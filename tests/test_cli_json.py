@@ -19,6 +19,7 @@ CALLS = {
     "convert": "convert flir",
     "inspect": "inspect sample",
     "splits": "splits sample",
+    "export": "export sample --format coco --out EXPORT",
     "list": "list tables",
     "show": "show ffkd-student",
     "run": "run ffkd-student --dataset sample --dry-run",
@@ -86,7 +87,13 @@ def called(home, tiny_folder, tmp_path, monkeypatch, bench):
     monkeypatch.setattr(doctor, "_probe", lambda what: (probes[what], ""))
     (tmp_path / "p.json").write_text("[]")
     Pillow.new("RGB", (20, 10)).save(tmp_path / "a.png")
-    names = {"PREDICTIONS": "p.json", "PICTURE": "a.png", "SHEET": "sheet.png", "NOWHERE": "nowhere/it"}
+    names = {
+        "PREDICTIONS": "p.json",
+        "PICTURE": "a.png",
+        "SHEET": "sheet.png",
+        "NOWHERE": "nowhere/it",
+        "EXPORT": "export",
+    }
 
     def call(line, *more):
         for word, name in names.items():

@@ -8,7 +8,7 @@ from textwrap import dedent
 import pytest
 
 from rgbt_bench.cli import completing
-from rgbt_bench.registry import recipe_files
+from rgbt_bench.registry import converters, recipe_files
 from run_cases import make_folder
 
 
@@ -77,7 +77,7 @@ def params(*names):
 @pytest.mark.parametrize(
     ("parameter", "typed", "expected"),
     [
-        (("convert", "dataset"), "fli", ["flir"]),
+        (("convert", "dataset"), "", sorted(converters())),
         (("inspect", "dataset"), "", ["other", "sample", "sample@small"]),
         (("diff", "a"), "s", ["sample", "sample@small"]),
         (("run", "dataset"), "o", ["other"]),

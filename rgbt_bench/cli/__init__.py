@@ -95,6 +95,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "convert": data.convert,
     "inspect": data.inspect,
     "splits": data.splits,
+    "export": data.export,
     "list": catalogue.list_,
     "show": catalogue.show,
     "run": runs.run,

@@ -44,7 +44,9 @@ def convert(
         return
     if on_error not in ("fail", "skip"):
         raise unknown_name("--on-error", on_error, ("fail", "skip"))
-    folder = out or paths.datasets_home() / dataset
+    if out is None and path is not None and converter.needs_path:
+        converter.locate(path)  # what a file describes is called as it says there
+    folder = out or paths.datasets_home() / converter.info.name
     with console.progress() as show:
         handling: OnError = "skip" if on_error == "skip" else "fail"
         report = run_conversion(converter, path, folder, handling, force, show, workers)
@@ -90,6 +92,30 @@ def _leaks(dataset: str, sheet: Path | None, pairs: int) -> dict[str, Any]:
         report = leak_report(opened, show)
     drawn = draw_leaks(sheet, opened, report, pairs) if sheet is not None else 0
     return {**report.to_dict(), "sheet": str(sheet) if drawn else None}
+
+
+def export(
+    dataset: Annotated[str, typer.Argument(help="A converted set: NAME, NAME@SPLIT, or its folder.")],
+    format_: Annotated[
+        str, typer.Option("--format", help="coco, yolo (twin folders), voc, or masks (label maps, without boxes).")
+    ],
+    out: Annotated[Path, typer.Option(help="The folder to write.")],
+    part: Annotated[
+        list[str] | None, typer.Option("--part", help="A part to write; default: all of the split. Repeatable.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace an export that is there already, and nothing else.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Write a converted set as files of a format of the field; `convert custom` reads them back to the same set."""
+    from rgbt_bench.datasets.store import open_dataset
+    from rgbt_bench.exporting.exporter import export as run_export
+
+    opened = open_dataset(dataset)
+    with console.progress() as show:
+        report = run_export(opened, format_, out, part or (), force, show)
+    emit(as_json, report.to_dict(), lambda: shown.export(report.to_dict()))
 
 
 def inspect(

@@ -1,12 +1,13 @@
-"""Reading COCO json ground truth."""
+"""COCO json ground truth, read and written."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from rgbt_bench.errors import BadInputError
+from rgbt_bench.schema import Labels, Rect
 from rgbt_bench.sources import Source
 
 _T = TypeVar("_T")
@@ -14,23 +15,29 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class CocoObject:
-    """One annotation: its category's name, its box x, y, width, height as published, and COCO's flags."""
+    """One annotation: its category's name, its box x, y, width, height as published, and COCO's flags.
+
+    `truncation` and `occlusion` are of the schema, in files that `coco_content` made; None elsewhere.
+    """
 
     name: str
     bbox: tuple[float, float, float, float]
     area: float
     iscrowd: bool
     ignore: bool
+    truncation: int | None = None
+    occlusion: int | None = None
 
 
 @dataclass(frozen=True)
 class CocoImage:
-    """One entry of `images` with the annotations that point at it."""
+    """One entry of `images` with the annotations that point at it, and its `ignore_regions` if it has such a key."""
 
     file_name: str
     width: int
     height: int
     objects: tuple[CocoObject, ...]
+    ignore_regions: tuple[Rect, ...] = ()
 
 
 def read_coco(source: Source, name: str) -> list[CocoImage]:
@@ -55,7 +62,49 @@ def read_coco(source: Source, name: str) -> list[CocoImage]:
                 objects[annotation["image_id"]].append(_object(annotation, names))
     except (TypeError, ValueError) as error:
         raise BadInputError(f"{path}: {error}") from None
-    return [CocoImage(*head, tuple(objects[image_id])) for image_id, head in heads.items()]
+    return [CocoImage(*head, tuple(objects[image_id]), regions) for image_id, (head, regions) in heads.items()]
+
+
+def coco_content(
+    samples: Sequence[tuple[Labels, dict[str, str]]], classes: Sequence[str], description: str
+) -> dict[str, Any]:
+    """Return a COCO file of samples as JSON-ready data; each comes with the texts of its entry, such as `file_name`.
+
+    Images and annotations are numbered from 1, categories from 1 in the order of `classes`. Beside COCO's keys an
+    image has `sample_id` and, where it has any, `ignore_regions`; an annotation has `ignore`, and `truncation` and
+    `occlusion` where they are known. All numbers are exact.
+    """
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for number, (labels, texts) in enumerate(samples, start=1):
+        images.append({"id": number, **texts, "width": labels.width, "height": labels.height})
+        images[-1]["sample_id"] = labels.sample_id
+        if labels.ignore_regions:
+            images[-1]["ignore_regions"] = [[plain_number(value) for value in one] for one in labels.ignore_regions]
+        for box in labels.objects:
+            annotation = {
+                "id": len(annotations) + 1,
+                "image_id": number,
+                "category_id": box.category + 1,
+                "bbox": [plain_number(value) for value in box.bbox],
+                "area": plain_number(box.area),
+                "iscrowd": int(box.iscrowd),
+                "ignore": int(box.ignore),
+            }
+            known = {"truncation": box.truncation, "occlusion": box.occlusion}
+            annotations.append(annotation | {key: value for key, value in known.items() if value is not None})
+    categories = [{"id": place, "name": name} for place, name in enumerate(classes, start=1)]
+    return {
+        "info": {"description": description},
+        "images": images,
+        "annotations": annotations,
+        "categories": categories,
+    }
+
+
+def plain_number(value: float) -> float | int:
+    """Return a whole number as an int, as files of the field have it, and any other as it is."""
+    return int(value) if value.is_integer() and abs(value) < 2**53 else value
 
 
 @contextmanager
@@ -79,21 +128,37 @@ def _by_id(content: dict[str, Any], kind: str, read: Callable[[Any], _T]) -> dic
     return found
 
 
-def _head(image: dict[str, Any]) -> tuple[str, int, int]:
-    return str(image["file_name"]), int(image["width"]), int(image["height"])
+def _head(image: dict[str, Any]) -> tuple[tuple[str, int, int], tuple[Rect, ...]]:
+    regions = tuple(_rect(region, "an ignore region") for region in image.get("ignore_regions", ()))
+    return (str(image["file_name"]), int(image["width"]), int(image["height"])), regions
+
+
+def _rect(value: Any, what: str) -> Rect:
+    if not isinstance(value, list):
+        raise TypeError(f"{what} is not a list")
+    x, y, width, height = (float(one) for one in value)
+    if not all(map(math.isfinite, (x, y, width, height))):
+        raise ValueError(f"{what} is not finite")
+    return x, y, width, height
+
+
+def _level(annotation: dict[str, Any], key: str, most: int) -> int | None:
+    """Return a level of the schema; what other files have under such a key is something else."""
+    value = annotation.get(key)
+    return value if type(value) is int and 0 <= value <= most else None
 
 
 def _object(annotation: dict[str, Any], names: dict[Any, str]) -> CocoObject:
-    if not isinstance(annotation["bbox"], list):
-        raise TypeError("its box is not a list")
-    x, y, width, height = (float(value) for value in annotation["bbox"])
-    area = float(annotation.get("area", width * height))
-    if not all(map(math.isfinite, (x, y, width, height, area))):
-        raise ValueError("its box is not finite")
+    bbox = _rect(annotation["bbox"], "its box")
+    area = float(annotation.get("area", bbox[2] * bbox[3]))
+    if not math.isfinite(area):
+        raise ValueError("its area is not finite")
     return CocoObject(
         names[annotation["category_id"]],
-        (x, y, width, height),
+        bbox,
         area,
         bool(annotation.get("iscrowd", 0)),
         bool(annotation.get("ignore", 0)),
+        _level(annotation, "truncation", 1),
+        _level(annotation, "occlusion", 2),
     )

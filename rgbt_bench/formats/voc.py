@@ -1,22 +1,27 @@
-"""Reading Pascal VOC annotation files."""
+"""Pascal VOC annotation files, read and written."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.etree.ElementTree import Element, ParseError
 from xml.etree.ElementTree import fromstring as parse_plain
+from xml.sax.saxutils import escape
 
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from rgbt_bench.errors import BadInputError
+from rgbt_bench.schema import Box, Labels
 from rgbt_bench.sources import Source
 
 
 @dataclass(frozen=True)
 class VocObject:
-    """One `object` of a VOC file: its name and inclusive pixel corners as written."""
+    """One `object` of a VOC file: its name, inclusive pixel corners as written, and whether it is marked difficult."""
 
     name: str
     corners: tuple[float, float, float, float]
+    difficult: bool = False
 
     @property
     def bbox(self) -> tuple[float, float, float, float]:
@@ -63,6 +68,29 @@ def parse_xml(source: Source, name: str) -> Element:
         raise BadInputError(f"{path}: not a readable XML file: {error}") from None
 
 
+def voc_text(labels: Labels, classes: Sequence[str], file_name: str) -> str:
+    """Return labels as a VOC file: pixels are counted from 1 and the last one belongs to the box.
+
+    What VOC has no word for is left out or put as near as it goes: crowds and ignored boxes are `difficult`.
+    """
+    objects = "".join(_object_text(box, classes[box.category]) for box in labels.objects)
+    return (
+        f"<annotation>\n  <filename>{escape(file_name)}</filename>\n  <size><width>{labels.width}</width>"
+        f"<height>{labels.height}</height><depth>3</depth></size>\n  <segmented>0</segmented>\n{objects}</annotation>\n"
+    )
+
+
+def _object_text(box: Box, name: str) -> str:
+    x, y, width, height = box.bbox
+    corners = {"xmin": x + 1, "ymin": y + 1, "xmax": x + width, "ymax": y + height}
+    edges = "".join(f"<{edge}>{repr(value).removesuffix('.0')}</{edge}>" for edge, value in corners.items())
+    return (
+        f"  <object><name>{escape(name)}</name><pose>Unspecified</pose>"
+        f"<truncated>{int(bool(box.truncation))}</truncated><difficult>"
+        f"{int(box.ignore or box.iscrowd)}</difficult><bndbox>{edges}</bndbox></object>\n"
+    )
+
+
 def _parse(data: bytes) -> Element:
     """Return the root element; defusedxml, which is slower, reads what may declare anything."""
     if b"<!" in data or b"<?" in data or not data.isascii():
@@ -75,7 +103,10 @@ def _object(element: Element) -> VocObject:
     if box is None:
         raise ValueError("<bndbox> is missing")
     xmin, ymin, xmax, ymax = (float(_text(box, edge)) for edge in ("xmin", "ymin", "xmax", "ymax"))
-    return VocObject(_text(element, "name"), (xmin, ymin, xmax, ymax))
+    if not all(map(math.isfinite, (xmin, ymin, xmax, ymax))):
+        raise ValueError("<bndbox> is not finite")
+    difficult = (element.findtext("difficult") or "").strip() == "1"
+    return VocObject(_text(element, "name"), (xmin, ymin, xmax, ymax), difficult)
 
 
 def _text(element: Element, path: str) -> str:

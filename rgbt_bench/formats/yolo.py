@@ -1,10 +1,11 @@
-"""Reading YOLO label files: a line an object, its class number and its box as fractions of the image."""
+"""YOLO label files, read and written: a line an object, its class number and its box as fractions of the image."""
 
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rgbt_bench.errors import BadInputError, enumerate_faults
+from rgbt_bench.schema import Box, Labels
 from rgbt_bench.sources import Source
 
 _COLUMNS = 5
@@ -66,6 +67,38 @@ def label_names(image: str, stems: Sequence[str]) -> Iterator[str]:
         places = [[*before, "labels", *after], [*before, "labels", *after[1:]], *places]
     for place in places:
         yield from ("/".join([*place, f"{stem}.txt"]) for stem in stems)
+
+
+def yolo_text(labels: Labels) -> str:
+    """Return labels as a YOLO file: the boxes clipped to the image, without crowds and ignored ones.
+
+    Loaders drop a whole image for one number outside 0..1. Six decimals, as the field writes, where they give the box
+    back to the last bit; else as many as a float has.
+    """
+    size = labels.width, labels.height
+    boxes = ((box, _clipped(box, size)) for box in labels.objects if not (box.ignore or box.iscrowd))
+    return "".join(f"{box.category} {_fractions(corners, size)}\n" for box, corners in boxes if corners)
+
+
+def _clipped(box: Box, size: tuple[int, int]) -> tuple[float, float, float, float] | None:
+    """Return the part of a box within the image as x, y, width, height, or None where there is nothing of it."""
+    (x, y, width, height), (right, bottom) = box.bbox, size
+    if x >= 0 and y >= 0 and x + width <= right and y + height <= bottom:
+        return box.bbox if width > 0 and height > 0 else None
+    left, top = max(x, 0.0), max(y, 0.0)
+    width, height = min(x + width, right) - left, min(y + height, bottom) - top
+    return (left, top, width, height) if width > 0 and height > 0 else None
+
+
+def _fractions(bbox: tuple[float, float, float, float], size: tuple[int, int]) -> str:
+    (x, y, width, height), (across, down) = bbox, size
+    box = ((x + width / 2) / across, (y + height / 2) / down, width / across, height / down)
+    short = " ".join(f"{value:.{_DECIMALS}f}" for value in box)
+    try:
+        same = _pixels(_numbers(f"0 {short}")[1:], size, without_area=False) == bbox
+    except ValueError:  # too thin for six decimals
+        same = False
+    return short if same else " ".join(f"{value!r}" for value in box)
 
 
 def _numbers(line: str) -> list[float]:

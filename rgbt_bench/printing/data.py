@@ -1,5 +1,6 @@
 """What is printed of datasets."""
 
+import shlex
 from typing import Any
 
 from .console import figure, figure_table, line, rows
@@ -20,6 +21,18 @@ def conversion(report: dict[str, Any]) -> None:
         line(fault)
     line(f"fingerprint {report['fingerprint']}")
     line(f"written to {report['out']}")
+
+
+def export(report: dict[str, Any]) -> None:
+    """Print what an export wrote."""
+    line(f"{report['dataset']} as {report['format']}", style="bold")
+    figure_table(["part", "pairs"], [[part, count] for part, count in report["parts"].items()])
+    if report["exact"]:
+        held = f"{report['exact']} pair(s) have labels that {report['format']} cannot hold"
+        line(f"{held}: in full in {report['exact_file']}")
+    line(f"fingerprint {report['fingerprint']}")
+    line(f"written to {report['out']}")
+    line(f"the same set again: rgbt-bench convert custom {shlex.quote(report['out'])}")
 
 
 def inspection(content: dict[str, Any]) -> None:

@@ -1,0 +1,1 @@
+"""A user's own pairs, described by a small YAML file."""
