@@ -3,8 +3,10 @@
 from dataclasses import asdict
 from typing import Any
 
-from rgbt_bench.errors import unknown_name
+from rgbt_bench.errors import BadInputError, unknown_name
 
+_DATASET = ("name", "title", "classes", "tasks", "converted")
+_DAMAGED = "cannot be read; `rgbt-bench doctor` says why"
 KINDS = ("datasets", "submissions", "metrics", "tables")
 
 
@@ -22,12 +24,18 @@ def listing(what: str) -> list[dict[str, Any]]:
 
 def _datasets() -> list[dict[str, Any]]:
     from rgbt_bench import paths
-    from rgbt_bench.registry import converters, load_converter
+    from rgbt_bench.datasets.store import dataset_info
+    from rgbt_bench.registry import converters
 
     rows = []
-    for name in sorted(converters()):
-        info = load_converter(name).info
+    own = {folder.name for folder in paths.converted_sets()} - converters().keys()
+    for name in (*sorted(converters()), *sorted(own)):
         folder = paths.datasets_home() / name
+        try:
+            info = dataset_info(name)
+        except BadInputError:  # one damaged set does not hide the others
+            rows.append(dict.fromkeys(_DATASET, "") | {"name": name, "title": _DAMAGED, "converted": str(folder)})
+            continue
         rows.append(
             {
                 "name": name,

@@ -8,13 +8,13 @@ from typing import Any
 from rgbt_bench.datasets.loose import LoosePairs, PairFiles, pair_files
 from rgbt_bench.datasets.sheet import spread
 from rgbt_bench.datasets.splits import parse_dataset_name
-from rgbt_bench.datasets.store import Part, open_dataset
+from rgbt_bench.datasets.store import Part, dataset_info, open_dataset
 from rgbt_bench.errors import BadInputError, MissingError
 from rgbt_bench.files import sha256_file
 from rgbt_bench.finding import RunFolder
 from rgbt_bench.pictures import draw_found
 from rgbt_bench.predictions import Detections, canonical_order
-from rgbt_bench.registry import load_converter, load_submission
+from rgbt_bench.registry import load_submission
 from rgbt_bench.schema import DatasetInfo
 from rgbt_bench.submissions import Progress, no_progress
 
@@ -123,7 +123,7 @@ def trained_info(run: RunFolder, dataset: str | None = None) -> DatasetInfo:
     except MissingError:
         if dataset is not None:
             raise
-        info = load_converter(name).info
+        info = dataset_info(name)
     scored = tuple(run.result().metrics.per_class)
     if info.classes != scored:
         raise BadInputError(

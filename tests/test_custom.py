@@ -14,8 +14,9 @@ from flir_cases import put
 from rgbt_bench.converting import convert
 from rgbt_bench.custom.converter import Custom
 from rgbt_bench.custom.description import check_description
-from rgbt_bench.datasets.store import Dataset
-from rgbt_bench.errors import BadInputError, MissingError
+from rgbt_bench.datasets.store import Dataset, dataset_info
+from rgbt_bench.errors import BadInputError, MissingError, UsageError
+from rgbt_bench.listing import listing
 
 ROOT = Path(__file__).parent.parent
 WIDTH, HEIGHT = 24, 16
@@ -305,3 +306,19 @@ def test_what_is_no_description_is_named(bench, tmp_path):
     assert (code, f"{tmp_path}/rgbt-bench.yaml: no such file" in err) == (4, True)
     with pytest.raises(MissingError):
         convert(Custom(), tmp_path / "none.yaml", tmp_path / "out")
+
+
+def test_a_set_of_ones_own_is_listed_known_and_says_how_it_is_made_again(bench, home, tmp_path):
+    put_pairs(tmp_path / "in")
+    assert bench("convert", "custom", tmp_path / "in")[0] == 0
+    (home / "datasets" / "torn").mkdir()
+    (home / "datasets" / "torn" / "dataset.json").write_text("{")
+    rows = {row["name"]: row for row in listing("datasets")}
+    assert rows["mine"]["classes"] == "person, car"
+    assert "doctor" in rows["torn"]["title"]
+    assert dataset_info("mine").classes == ("person", "car")
+    with pytest.raises(UsageError, match="Did you mean 'mine'"):
+        dataset_info("mien")
+    card = (home / "datasets" / "mine" / "README.md").read_text()
+    assert "rgbt-bench convert custom DESCRIPTION.yaml" in card
+    assert "convert mine" not in card

@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from rgbt_bench.datasets.arrow import card_features
 from rgbt_bench.datasets.store import DatasetRecord
 from rgbt_bench.files import write_text
+from rgbt_bench.registry import converters
 
 _HUB_TASKS = {"detection": "object-detection", "segmentation": "image-segmentation", "fusion": "image-to-image"}
 
@@ -44,5 +45,6 @@ def write_card(root: Path, record: DatasetRecord, boxes: Mapping[str, Counter[st
     with_boxes = "detection" in record.info.tasks or any(found.total() for found in boxes.values())
     classes = record.info.classes if with_boxes else ()
     template = environment.get_template("card.md.jinja")
-    body = template.render(record=record, info=record.info, classes=classes, counts=boxes)
+    registered = record.info.name in converters()
+    body = template.render(record=record, info=record.info, classes=classes, counts=boxes, registered=registered)
     write_text(root / "README.md", f"---\n{front_matter}\n---\n{body}")

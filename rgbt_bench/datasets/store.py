@@ -17,7 +17,7 @@ from rgbt_bench.datasets.splits import DEFAULT_SPLIT, dataset_name, parse_datase
 from rgbt_bench.errors import BadInputError, MissingError, unknown_name
 from rgbt_bench.files import read_json
 from rgbt_bench.paths import RECORD_FILE
-from rgbt_bench.registry import converters
+from rgbt_bench.registry import converters, load_converter
 from rgbt_bench.schema import (
     IMAGE_COLUMNS,
     SCHEMA_VERSION,
@@ -284,6 +284,16 @@ def open_dataset(name: str) -> Dataset:
         f"dataset {text!r} is not converted yet under {home}; `rgbt-bench convert {text}` says how to get and convert"
         f" it. {there}"
     )
+
+
+def dataset_info(name: str) -> DatasetInfo:
+    """Return what holds for a dataset by its name: as its converter has it, or of a user's own set as converted.
+
+    Raises:
+        MissingError: there is no such set.
+        UsageError: there is no such dataset.
+    """
+    return load_converter(name).info if name in converters() else open_dataset(name).info
 
 
 def _read_record(root: Path) -> DatasetRecord:

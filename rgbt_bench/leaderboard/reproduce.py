@@ -9,12 +9,13 @@ from pydantic import ValidationError
 
 from rgbt_bench import paths
 from rgbt_bench.datasets.splits import dataset_name
+from rgbt_bench.datasets.store import dataset_info
 from rgbt_bench.errors import BenchError, UsageError, unknown_name
 from rgbt_bench.files import read_json
 from rgbt_bench.latency import LatencyReport
 from rgbt_bench.leaderboard.papers import Column, Table, find_table
 from rgbt_bench.recipes import load_recipe
-from rgbt_bench.registry import load_converter, load_submission, recipe_files
+from rgbt_bench.registry import load_submission, recipe_files
 from rgbt_bench.results import RESULT_FILE, Interval, ModelProvenance, Result, read_result
 from rgbt_bench.runs import finished_runs
 from rgbt_bench.seeds import Summary, summarize, summarize_results, versions_note
@@ -153,7 +154,7 @@ def _measure(table: Table, preset: str, dataset: str | None) -> Measurements:
 def _parameters(recipe_name: str, preset: str) -> Measured:
     """Count the parameters of the network that the recipe builds, for the dataset that the recipe names."""
     recipe = load_recipe(recipe_name, preset)
-    info = load_converter(recipe.dataset).info
+    info = dataset_info(recipe.dataset)
     counts = load_submission(recipe.submission)(recipe, info).parameters()
     return {name: summarize([count]) for name, count in counts.items()}
 
