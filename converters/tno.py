@@ -71,8 +71,7 @@ class Tno(Converter):
         classes=(),
         tasks=("fusion",),
         homepage="https://figshare.com/articles/dataset/TNO_Image_Fusion_Dataset/1008029",
-        licence="The archive's README allows use for research and in publications with credit to TNO, Soesterberg, the"
-        " Netherlands, and to this record; a right to redistribute is not established, so keep it private.",
+        licence="Not verified here: read the terms of the figshare record. Until then keep it private.",
         citation="A. Toet: TNO Image Fusion Dataset. figshare, 2014. doi:10.6084/m9.figshare.1008029.",
         split_policy="The author publishes no split: all pairs are test. 180 of them are frames of six sequences"
         " (`scene`). Numbered copies have ids of their own: which scenes they are cannot be known from their names.",

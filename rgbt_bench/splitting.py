@@ -126,7 +126,7 @@ def _describe(split: str, dataset: Dataset | None, published: SplitList | None) 
     else:
         origin = (dataset.record.split_origins.get(split) if dataset else None) or _UNPUBLISHED
     parts = {}
-    for part in dict.fromkeys([*here, *lists]):
+    for part in dict.fromkeys([*lists, *here]):
         found, ids = here.get(part), lists.get(part)
         parts[part] = {
             "samples": found.samples if found else None,

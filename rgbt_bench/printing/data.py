@@ -70,7 +70,18 @@ def inspection(content: dict[str, Any]) -> None:
 
 
 def splits(content: dict[str, Any]) -> None:
-    """Print named splits, and what was asked for of them."""
+    """Print named splits, or what was asked for of them."""
+    if not content.keys() & {"effect", "leaks", "written"}:
+        _listed(content)
+    if "effect" in content:
+        _effect(content["effect"])
+    if "leaks" in content:
+        _leaks(content["leaks"])
+    for file in content.get("written", ()):
+        line(f"written to {file}")
+
+
+def _listed(content: dict[str, Any]) -> None:
     for name, split in content["splits"].items():
         line(name, style="bold", end="  ")
         line(split["origin"])
@@ -81,12 +92,6 @@ def splits(content: dict[str, Any]) -> None:
         figure_table(["part", "here", "published", "ids", "sha256 of the ids"], parts)
     if content["folder"] is None:
         line("not converted: these are the published id lists")
-    if "effect" in content:
-        _effect(content["effect"])
-    if "leaks" in content:
-        _leaks(content["leaks"])
-    for file in content.get("written", ()):
-        line(f"written to {file}")
 
 
 def _share(pixels: dict[str, int], name: str) -> str:
