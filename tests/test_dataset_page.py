@@ -3,10 +3,7 @@
 import re
 from pathlib import Path
 
-import pytest
-
-from rgbt_bench.datasets.page import HOW, PAGE, main, page
-from rgbt_bench.errors import MissingError
+from rgbt_bench.cli.dataset_page import HOW, PAGE, page
 from rgbt_bench.registry import converters, load_converter
 
 ROOT = Path(__file__).parent.parent
@@ -37,9 +34,3 @@ def test_a_published_split_names_no_id_twice_and_says_whose_it_is():
             ids = [one for found in split.parts.values() for one in found]
             assert len(ids) == len(set(ids)), (name, split.name)
             assert split.origin, (name, split.name)
-
-
-def test_the_page_is_made_in_the_sources_alone(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(MissingError, match="root of the sources"):
-        main()

@@ -114,17 +114,17 @@ def _anchor(name: str) -> str:
     return name.replace(" ", "-")
 
 
-def main() -> None:
-    """Write the page, run from the root of the sources.
+def write_page(path: Path, text: str) -> None:
+    """Write a page of the documentation, from the root of the sources.
 
     Raises:
         MissingError: not run from there.
     """
-    if not PAGE.parent.is_dir():
-        raise MissingError(f"{PAGE.parent}: no such folder; run this from the root of the sources")
-    write_text(PAGE, page())
-    sys.stderr.write(f"written to {PAGE}\n")
+    if not path.parent.is_dir():
+        raise MissingError(f"{path.parent}: no such folder; run this from the root of the sources")
+    write_text(path, text)
+    sys.stderr.write(f"written to {path}\n")
 
 
 if __name__ == "__main__":
-    main()
+    write_page(PAGE, page())

@@ -306,4 +306,4 @@ def _read_record(root: Path) -> DatasetRecord:
     try:
         return DatasetRecord.model_validate(content)
     except ValidationError as error:
-        raise BadInputError(f"{path}: not a dataset record: {error}") from None
+        raise BadInputError(f"{path}: not a dataset record of this version; {AGAIN}: {error}") from None

@@ -1,18 +1,17 @@
 """The page of the documentation about every registered dataset, made from the converters themselves."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from rgbt_bench.converters import Converter
 from rgbt_bench.datasets.splits import split_hash
-from rgbt_bench.errors import MissingError
-from rgbt_bench.files import write_text
 from rgbt_bench.registry import converters, load_converter
 from rgbt_bench.schema import SplitList
 
+from .page import write_page
+
 PAGE = Path("docs/reference/datasets.md")
-HOW = "python -m rgbt_bench.datasets.page"
+HOW = "python -m rgbt_bench.cli.dataset_page"
 _HEAD = f"""# Datasets
 
 Made by `{HOW}`. Of each dataset: what it is, how it is got, the layouts that are read (from
@@ -63,17 +62,5 @@ def _escaped(text: str) -> str:
     return text.replace("<", "&lt;")
 
 
-def main() -> None:
-    """Write the page, run from the root of the sources.
-
-    Raises:
-        MissingError: not run from there.
-    """
-    if not PAGE.parent.is_dir():
-        raise MissingError(f"{PAGE.parent}: no such folder; run this from the root of the sources")
-    write_text(PAGE, page())
-    sys.stderr.write(f"written to {PAGE}\n")
-
-
 if __name__ == "__main__":
-    main()
+    write_page(PAGE, page())
