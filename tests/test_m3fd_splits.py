@@ -18,6 +18,7 @@ from rgbt_bench.datasets.store import Dataset
 from rgbt_bench.formats.coco import read_coco
 from rgbt_bench.formats.yolo import read_yolo
 from rgbt_bench.sources import FolderSource
+from rgbt_bench.splitting import describe_splits
 from rgbt_converters._m3fd_coco import labels_of_coco
 from rgbt_converters._m3fd_labels import BOXES, CLASSES, Object, make_labels
 from rgbt_converters._m3fd_scenes import frames
@@ -45,13 +46,7 @@ FROZEN = {
 
 def splits():
     """Every split that a conversion has, by its name and part."""
-    default = defaultdict(list)
-    for sample_id, frame in frames().items():
-        default[frame.part].append(sample_id)
-    published = {split.name: split.parts for split in M3fd().published_splits()}
-    return {
-        (name, part): ids for name, parts in ({"default": default} | published).items() for part, ids in parts.items()
-    }
+    return {(split.name, part): ids for split in M3fd().published_splits() for part, ids in split.parts.items()}
 
 
 def test_the_ids_of_every_part_are_frozen():
@@ -64,7 +59,29 @@ def test_the_ids_of_every_part_are_frozen():
 
 
 def test_every_published_split_says_whose_it_is():
-    assert all(re.search(r"[\w-]+/[\w-]+: |[\w-]+/TarDAL", split.origin) for split in M3fd().published_splits())
+    ours, *others = M3fd().published_splits()
+    assert ours.name == "default"
+    assert (ROOT / ours.origin.removeprefix("this project's split by scene: ")).is_file()
+    assert all(re.search(r"[\w-]+/[\w-]+: |[\w-]+/TarDAL", split.origin) for split in others)
+    assert "only the ends of the list were seen" in next(one.origin for one in others if one.name == "random82")
+
+
+def test_our_split_is_listed_with_its_hashes_before_anything_is_converted(tmp_path, monkeypatch):
+    monkeypatch.setenv("RGBT_BENCH_HOME", str(tmp_path))
+    content = describe_splits("m3fd")["splits"]
+    assert list(content) == ["default", "rgbxfusion", "random82", "togethernet"]
+    for (name, part), (samples, _, ids, _) in FROZEN.items():
+        found = content[name]["parts"][part]
+        assert (found["published_samples"], found["published_ids_sha256"][:16]) == (samples, ids)
+
+
+def test_what_is_converted_of_our_split_is_held_against_all_of_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("RGBT_BENCH_HOME", str(tmp_path))
+    convert(M3fd(), put_flat(tmp_path / "M3FD"), tmp_path / "datasets/m3fd")
+    content = describe_splits("m3fd")["splits"]
+    assert list(content) == ["default", "rgbxfusion", "random82", "togethernet"]
+    test = content["default"]["parts"]["test"]
+    assert (test["samples"], test["published_samples"], test["as_published"]) == (3, 830, False)
 
 
 def test_the_table_has_every_id_once_and_no_scene_in_two_parts():
