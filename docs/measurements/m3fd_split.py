@@ -100,7 +100,7 @@ def shared(first: CocoImage, second: CocoImage) -> float:
     """Return which share of their boxes two frames have in common: same class and IoU above 0.5."""
     if size(first) != size(second) or not first.objects or not second.objects:
         return 0.0
-    (names, a), (other_names, b) = (_corners(image) for image in (first, second))
+    (names, a), (other_names, b) = (corners(image) for image in (first, second))
     low, high = np.maximum(a[:, None, :2], b[:, :2]), np.minimum(a[:, None, 2:], b[:, 2:])
     common = np.clip(high - low, 0, None).prod(axis=2)
     areas = [(box[:, 2:] - box[:, :2]).prod(axis=1) for box in (a, b)]
@@ -108,7 +108,8 @@ def shared(first: CocoImage, second: CocoImage) -> float:
     return float(2 * min(same.any(axis=0).sum(), same.any(axis=1).sum()) / (len(a) + len(b)))
 
 
-def _corners(image: CocoImage) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
+def corners(image: CocoImage) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
+    """Return the class's name and the left, top, right and bottom edge of every box; there is at least one."""
     box = np.array([one.bbox for one in image.objects], dtype=np.float64)
     box[:, 2:] += box[:, :2]
     return np.array([one.name for one in image.objects]), box
