@@ -2,9 +2,10 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import pyarrow.parquet as pq
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from rgbt_bench.datasets.arrow import card_features
@@ -38,7 +39,10 @@ def write_card(root: Path, record: DatasetRecord, boxes: Mapping[str, Counter[st
         ],
         "dataset_info": {
             "features": card_features(record.info.classes),
-            "splits": [{"name": part, "num_examples": entry.samples} for part, entry in default.items()],
+            "splits": [
+                {"name": part, "num_bytes": _bytes(root, record.shards[part]), "num_examples": entry.samples}
+                for part, entry in default.items()
+            ],
         },
     }
     front_matter = "\n".join(f"{key}: {json.dumps(value)}" for key, value in front.items())
@@ -48,3 +52,9 @@ def write_card(root: Path, record: DatasetRecord, boxes: Mapping[str, Counter[st
     registered = record.info.name in converters()
     body = template.render(record=record, info=record.info, classes=classes, counts=boxes, registered=registered)
     write_text(root / "README.md", f"---\n{front_matter}\n---\n{body}")
+
+
+def _bytes(root: Path, shards: Sequence[str]) -> int:
+    """Return the size of shards before compression, as their footers say."""
+    footers = (pq.read_metadata(root / "data" / shard) for shard in shards)
+    return sum(footer.row_group(place).total_byte_size for footer in footers for place in range(footer.num_row_groups))
