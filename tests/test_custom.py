@@ -278,6 +278,9 @@ def test_two_files_of_one_id_and_two_lights_are_faults(tmp_path, fault):
         ({"name": "My Set"}, "name"),
         ({"name": "sample"}, "'sample' is a registered dataset"),
         ({"thermal_range": [5, 5]}, "write [lowest, highest]"),
+        ({"splits": {"default": {"train": "a.txt"}}}, "splits: 'default' is the split of `parts`; choose another"),
+        ({"mask_classes": ["a"], "palette": [[0, -5, 999]]}, "palette.0.1: Input should be greater than or equal to 0"),
+        ({"mask_classes": ["a"], "palette": [[0, 0, 0], [9, 9, 9]]}, "palette: 2 colours for 1 mask_classes"),
     ],
 )
 def test_what_is_wrong_with_a_description_is_named(changes, message):

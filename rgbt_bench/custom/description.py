@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from rgbt_bench.datasets.splits import DEFAULT_SPLIT
 from rgbt_bench.errors import BadInputError
 from rgbt_bench.plain_yaml import read_mapping
 from rgbt_bench.recipes import explain
@@ -23,6 +24,7 @@ Name = Annotated[str, AfterValidator(check_name)]
 IdPattern = Annotated[str, AfterValidator(check_pattern)]
 PART_NAME = r"^[A-Za-z0-9_]+$"  # as the Hugging Face Hub takes them
 PartName = Annotated[str, Field(pattern=PART_NAME)]
+Level = Annotated[int, Field(ge=0, le=255)]
 SplitName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
 
@@ -73,7 +75,7 @@ class Description(PartFiles):
     title: str = ""
     classes: tuple[str, ...] = ()
     mask_classes: tuple[str, ...] = ()
-    palette: tuple[tuple[int, int, int], ...] = ()
+    palette: tuple[tuple[Level, Level, Level], ...] = ()
     tasks: tuple[Task, ...] = ()
     homepage: str = "not given"
     licence: str = "not given: ask whoever made the set before you pass it on"
@@ -114,8 +116,17 @@ class Description(PartFiles):
             raise ValueError("write [lowest, highest]")
         return found
 
+    @field_validator("splits")
+    @classmethod
+    def _further(cls, splits: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+        if DEFAULT_SPLIT in splits:
+            raise ValueError(f"{DEFAULT_SPLIT!r} is the split of `parts`; choose another name")
+        return splits
+
     @model_validator(mode="after")
     def _fits(self) -> "Description":
+        if len(self.palette) > len(self.mask_classes):
+            raise ValueError(f"palette: {len(self.palette)} colours for {len(self.mask_classes)} mask_classes")
         for new in self.rename.values():
             if new is not None and new not in self.classes:
                 raise ValueError(f"rename: {new!r} is not one of classes")
