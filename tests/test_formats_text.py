@@ -104,6 +104,17 @@ def test_coco_that_is_whole_is_read_among_these():
     assert (found.objects[0].occlusion, found.objects[0].truncation, found.objects[0].area) == (2, None, 12.0)
 
 
+@pytest.mark.parametrize("key", ["iscrowd", "ignore"])
+def test_a_flag_of_coco_that_is_neither_0_nor_1_is_named(key):
+    content = {
+        "images": [{"id": 1, "file_name": "a.jpg", "width": 20, "height": 20}],
+        "annotations": [{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], key: "0"}],
+        "categories": [{"id": 1, "name": "car"}],
+    }
+    _, error = outcome(READERS["coco"], MemorySource({"f": json.dumps(content).encode()}))
+    assert error == f"f: annotation 0: its {key} is '0', which is neither 0 nor 1"
+
+
 @few
 @given(st.lists(numbers, min_size=6, max_size=6), st.sampled_from(["car", "", "<", "&amp;", "&x;", "\0", "é"]))
 def test_no_voc_field_crashes_and_what_is_read_is_finite(values, name):

@@ -148,6 +148,13 @@ def _level(annotation: dict[str, Any], key: str, most: int) -> int | None:
     return value if type(value) is int and 0 <= value <= most else None
 
 
+def _flag(annotation: dict[str, Any], key: str) -> bool:
+    value = annotation.get(key, 0)
+    if value not in (0, 1, None):
+        raise ValueError(f"its {key} is {value!r:.40}, which is neither 0 nor 1")
+    return bool(value)
+
+
 def _object(annotation: dict[str, Any], names: dict[Any, str]) -> CocoObject:
     bbox = _rect(annotation["bbox"], "its box")
     area = float(annotation.get("area", bbox[2] * bbox[3]))
@@ -157,8 +164,8 @@ def _object(annotation: dict[str, Any], names: dict[Any, str]) -> CocoObject:
         names[annotation["category_id"]],
         bbox,
         area,
-        bool(annotation.get("iscrowd", 0)),
-        bool(annotation.get("ignore", 0)),
+        _flag(annotation, "iscrowd"),
+        _flag(annotation, "ignore"),
         _level(annotation, "truncation", 1),
         _level(annotation, "occlusion", 2),
     )
