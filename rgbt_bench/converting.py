@@ -9,7 +9,7 @@ from rgbt_bench.archives.source import open_source
 from rgbt_bench.converters import Converter, Item, Scan
 from rgbt_bench.datasets.checks import Look, look_at
 from rgbt_bench.datasets.splits import DEFAULT_SPLIT
-from rgbt_bench.datasets.store import DatasetRecord
+from rgbt_bench.datasets.store import DIGESTS_FILE, DatasetRecord
 from rgbt_bench.datasets.writer import DatasetWriter, PlannedSample, require_own
 from rgbt_bench.errors import BadInputError, BenchError, UsageError, enumerate_faults
 from rgbt_bench.locking import locked
@@ -61,15 +61,19 @@ def convert(
 
     Raises:
         BadInputError: faults were found and `on_error` is "fail", or nothing is left to convert.
-        UsageError: `out` exists and `force` is off, it is not a converted set or not UTF-8, the source lies in it, the
-            set is generated and has no source, something else lies at `out`.partial or `out`.replaced, or another
-            process is converting to it.
+        UsageError: `out` exists and `force` is off, it is not a converted set or not UTF-8, the source lies in it or
+            is a converted set, the set is generated and has no source, something else lies at `out`.partial or
+            `out`.replaced, or another process is converting to it.
         BenchError: a worker process was killed.
     """
     _require_replaceable(out, force)
     if converter.needs_path and root is None:
         raise UsageError(converter.instructions())
     if root is not None:
+        if (root / RECORD_FILE).is_file() and (root / DIGESTS_FILE).is_file():
+            raise UsageError(
+                f"{root}: a converted set, not an original; inspect, splits, diff and export read it as it is"
+            )
         root = converter.locate(root) if converter.needs_path else root
         _require_source(converter, root, out)
     place = out.resolve()  # so that `.` has a name
@@ -159,7 +163,7 @@ def _look_at_all(
         done += len(looks)
         progress("checking", done, len(items))
     planned: list[PlannedSample] = []
-    first: dict[str, str] = {}
+    first: dict[str, tuple[str, str]] = {}
     skipped = len(scan.faults)  # a fault of the scan cost its sample already
     for item, look in zip(items, (look for number in sorted(found) for look in found[number]), strict=True):
         faults = [*look.faults, *_place_faults(converter, item, first)]
@@ -171,13 +175,15 @@ def _look_at_all(
     return planned, skipped
 
 
-def _place_faults(converter: Converter, item: Item, first: dict[str, str]) -> list[str]:
-    """Return what is wrong with an item's id and part; `first` has the place of each id before it."""
+def _place_faults(converter: Converter, item: Item, first: dict[str, tuple[str, str]]) -> list[str]:
+    """Return what is wrong with an item's id and part; `first` has the place and part of each id before it."""
     faults = []
     sample_id, place = item.labels.sample_id, item.labels.source
     if sample_id in first:
-        faults.append(f"{place}: sample id {sample_id!r} occurs twice, first as {first[sample_id]}")
-    first.setdefault(sample_id, place)
+        before, part = first[sample_id]
+        told = before if part == item.part else f"{before} in {part}, now in {item.part}"
+        faults.append(f"{place}: sample id {sample_id!r} occurs twice, first as {told}")
+    first.setdefault(sample_id, (place, item.part))
     if item.part not in converter.parts:
         faults.append(f"{place}: part {item.part!r} is not one of {', '.join(converter.parts)}")
     return faults

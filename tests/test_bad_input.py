@@ -144,6 +144,11 @@ def test_all_faults_of_a_set_are_named_in_one_pass(bench, tmp_path):
     assert "8 fault(s)" in err
 
 
+def test_a_converted_set_is_no_source(bench, tiny_folder, tmp_path):
+    code, err = bench("convert", "flir", tiny_folder, "--out", tmp_path / "again")
+    assert (code, "a converted set, not an original; inspect, splits, diff and export read it" in err) == (2, True)
+
+
 def test_a_stray_file_of_an_operating_system_is_no_fault(bench, tmp_path):
     base = put_voc(tmp_path / "align")
     for name in (".DS_Store", "JPEGImages/.DS_Store", "JPEGImages/._FLIR_00002_RGB.jpg", "__MACOSX/._x", "Thumbs.db"):

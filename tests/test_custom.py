@@ -218,7 +218,9 @@ FAULTS = {
     ),
     "listed": ("voc", lambda b: put(b / "test.txt", "dusk3\nnone\n"), "test.txt: line 2: 'none' is no pair"),
     "twice": ("voc", lambda b: put(b / "test.txt", "dusk3\ndusk3.jpg\n"), "line 2: dusk3 again, first in line 1"),
-    "both parts": ("voc", lambda b: put(b / "test.txt", "a1D\n"), "sample id 'a1D' occurs twice"),
+    "both parts": (
+        "voc", lambda b: put(b / "test.txt", "a1D\n"), "'a1D' occurs twice, first as vis/a1D.jpg in train, now in test",
+    ),
     "empty list": ("voc", lambda b: put(b / "test.txt", "\n"), "test.txt: names no pair that is there"),
     "no list": ("voc", lambda b: (b / "test.txt").unlink(), "test.txt: No such file"),
     "no images": (
@@ -304,9 +306,11 @@ def test_the_command_writes_to_the_described_name(bench, home, tmp_path):
 
 def test_what_is_no_description_is_named(bench, tmp_path):
     (tmp_path / "x.zip").write_bytes(b"PK")
-    assert "not a description of a set" in bench("convert", "custom", tmp_path / "x.zip")[2]
+    err = bench("convert", "custom", tmp_path / "x.zip")[2]
+    assert "not a description of a set" in err
+    assert "`path: x.zip`" in err
     code, _, err = bench("convert", "custom", tmp_path)
-    assert (code, f"{tmp_path}/rgbt-bench.yaml: no such file" in err) == (4, True)
+    assert (code, f"{tmp_path}/rgbt-bench.yaml: no such file; `rgbt-bench convert custom` shows" in err) == (4, True)
     with pytest.raises(MissingError):
         convert(Custom(), tmp_path / "none.yaml", tmp_path / "out")
 

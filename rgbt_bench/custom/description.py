@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from rgbt_bench.datasets.splits import DEFAULT_SPLIT
-from rgbt_bench.errors import BadInputError
+from rgbt_bench.errors import BadInputError, MissingError
 from rgbt_bench.plain_yaml import read_mapping
 from rgbt_bench.recipes import explain
 from rgbt_bench.registry import converters
@@ -196,7 +196,10 @@ def read_description(path: Path) -> Described:
     if file.suffix.lower() not in (".yaml", ".yml"):
         raise BadInputError(
             f"{path}: not a description of a set; name its YAML file, or the folder that holds {DESCRIPTION_FILE}"
+            f" (of an archive: a YAML file beside it, with `path: {path.name}`)"
         )
+    if not file.exists():
+        raise MissingError(f"{file}: no such file; `rgbt-bench convert custom` shows what to write into it")
     description = check_description(read_mapping(file, "the description of a set"), str(file))
     return Described(file, description, file.parent / Path(description.path).expanduser())
 
