@@ -13,7 +13,7 @@ from rgbt_bench.files import write_text
 from rgbt_bench.predictions import Detections, read_predictions
 from rgbt_bench.registry import converters, load_converter
 from rgbt_bench.schema import SplitList
-from rgbt_bench.scoring import aliases, detection_metrics, require_boxes
+from rgbt_bench.scoring import aliases, detection_metrics
 
 TRAIN = "train"
 _UNPUBLISHED = "the lists of the archive"
@@ -75,7 +75,8 @@ def split_effect(name: str, predictions: Path) -> dict[str, Any]:
     """
     dataset = open_dataset(name)
     everything = Part(dataset, DEFAULT_SPLIT, "whole", list(dataset.labels))
-    require_boxes(everything)
+    if not any(labels.objects for labels in everything.labels):
+        raise BadInputError(f"{dataset.name}: has no boxes to score against")
     detections = read_predictions(predictions, everything.ids, dataset.info.classes, aliases(everything))
     predicted = {everything.ids[place] for place in np.unique(detections.sample_index)}
     seen = set(dataset.part(TRAIN).ids) if TRAIN in dataset.parts else set()

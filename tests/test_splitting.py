@@ -6,6 +6,7 @@ import pytest
 from PIL import Image as Pillow
 
 from cli_cases import only_object, run_in_process
+from export_cases import Made, made_images
 from flir_cases import PAIRS, put_voc
 from rgbt_bench.converters import Images, Scan
 from rgbt_bench.converting import convert
@@ -14,7 +15,7 @@ from rgbt_bench.datasets.sample_converter import SampleConverter, to_item
 from rgbt_bench.datasets.splits import split_hash
 from rgbt_bench.datasets.store import Dataset
 from rgbt_bench.errors import BadInputError, MissingError, UsageError
-from rgbt_bench.schema import SplitList
+from rgbt_bench.schema import Labels, SplitList
 from rgbt_bench.splitting import describe_splits, split_effect, write_lists
 from rgbt_converters.flir import Flir
 
@@ -151,6 +152,19 @@ def test_an_unknown_dataset_split_or_file_is_answered(flir, tmp_path):
         describe_splits("./nowhere")
     with pytest.raises(MissingError, match="no such file"):
         split_effect("flir", tmp_path / "none.json")
+
+
+def test_the_effect_on_a_set_without_boxes_is_refused(home, tmp_path):
+    samples = [("test", Labels(sample_id="a", width=20, height=16), made_images(0, (20, 16), False, True, False))]
+    convert(Made(samples, ("test",)), None, home / "datasets" / "made")
+    with pytest.raises(BadInputError, match=r"^made: has no boxes to score against$"):
+        split_effect("made", tmp_path / "p.json")
+
+
+def test_a_sheet_that_is_a_folder_is_refused_before_anything_is_hashed(listed, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("rgbt_bench.datasets.leaks.leak_report", lambda *_: pytest.fail("hashed"))
+    code, _, err = run_in_process(monkeypatch, capsys, ["splits", "sample", "--leaks", "--sheet", tmp_path])
+    assert (code, f"{tmp_path}: is a folder; name a PNG file" in err) == (2, True)
 
 
 def test_a_set_without_published_splits_must_be_converted(home):

@@ -72,6 +72,7 @@ def splits(
 
     if sheet is not None and not leaks:
         raise UsageError("--sheet draws the pairs that look alike; give --leaks, too")
+    _require_file(sheet)
     content = describe_splits(dataset)
     if write is not None:
         content["written"] = [str(write / file) for file in write_lists(dataset, write)]
@@ -80,6 +81,12 @@ def splits(
     if leaks:
         content["leaks"] = _leaks(dataset, sheet, sheet_pairs)
     emit(as_json, content, lambda: shown.splits(content))
+
+
+def _require_file(sheet: Path | None) -> None:
+    """Refuse a folder before minutes are spent on what could not be written."""
+    if sheet is not None and sheet.is_dir():
+        raise UsageError(f"{sheet}: is a folder; name a PNG file")
 
 
 def _leaks(dataset: str, sheet: Path | None, pairs: int) -> dict[str, Any]:
@@ -134,6 +141,7 @@ def inspect(
 
     if part is not None and sheet is None:
         raise UsageError("--part says what the sheet is drawn from; give --sheet FILE, too")
+    _require_file(sheet)
     opened = open_dataset(dataset)
     content = inspect_dataset(opened)
     for name, found in content["parts"].items():
