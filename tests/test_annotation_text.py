@@ -146,8 +146,8 @@ def outcome(converter, base):
 
 
 def names_in(content):
-    """Return the words of a list that may be names of samples."""
-    return [word for word in re.findall(r"\w{3,}", content.decode("utf-8", "replace")) if re.search(r"\d", word)]
+    """Return the words of a list or a description that may be names of samples or files."""
+    return [word for word in re.findall(r"[\w.]{3,}", content.decode("utf-8", "replace")) if re.search(r"[\d.]", word)]
 
 
 @given(data=st.data())

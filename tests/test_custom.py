@@ -187,6 +187,20 @@ def test_meta_goes_before_the_patterns(tmp_path):
     assert report.quirks["meta.csv: ids that are no pair here"] == 1
 
 
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"meta": "no.txt"}, "meta"),
+        ({"exact": "no.txt"}, "exact"),
+        ({"labels": {"coco": "no.txt"}}, "labels.coco (part train)"),
+        ({"splits": {"few": {"test": "no.txt"}}}, "splits.few.test"),
+    ],
+)
+def test_a_missing_file_is_told_with_the_key_that_names_it(changes, key, fault, tmp_path):
+    error = fault(put_pairs(tmp_path / "in", **changes))
+    assert error.endswith(f"in/no.txt: No such file or directory, which rgbt-bench.yaml names as {key}")
+
+
 # What is done to the pairs, with which labels, and what the error says.
 FAULTS = {
     "half": ("voc", lambda b: (b / "ir/a1D.png").unlink(), "vis/a1D.jpg: no thermal image ir/a1D.png for a1D"),
@@ -222,7 +236,11 @@ FAULTS = {
         "voc", lambda b: put(b / "test.txt", "a1D\n"), "'a1D' occurs twice, first as vis/a1D.jpg in train, now in test",
     ),
     "empty list": ("voc", lambda b: put(b / "test.txt", "\n"), "test.txt: names no pair that is there"),
-    "no list": ("voc", lambda b: (b / "test.txt").unlink(), "test.txt: No such file"),
+    "no list": (
+        "voc",
+        lambda b: (b / "test.txt").unlink(),
+        "test.txt: No such file or directory, which rgbt-bench.yaml names as parts.test.ids",
+    ),
     "no images": (
         "voc",
         lambda b: [one.unlink() for one in b.rglob("*.??g")],

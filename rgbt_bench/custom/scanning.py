@@ -21,7 +21,26 @@ def scan_pairs(source: Source, described: Described) -> Scan:
     Raises:
         BadInputError: a part has no image or no labels where they belong, or a file that is named is missing.
     """
+    _require_files(source, described)
     return _Scanner(source, described).scan()
+
+
+def _require_files(source: Source, described: Described) -> None:
+    """Refuse a description that names a file which is not there."""
+    description = described.description
+    named = {"meta": description.meta, "exact": description.exact}
+    for part in description.parts:
+        files = description.part(part)
+        named[f"parts.{part}.ids"] = in_part(files.ids or "", part)
+        named[f"labels.coco (part {part})"] = in_part((files.labels and files.labels.coco) or "", part)
+    for split, lists in description.splits.items():
+        named |= {f"splits.{split}.{part}": in_part(name, part) for part, name in lists.items()}
+    for key, name in named.items():
+        if name and name not in source:
+            try:
+                source.read(name)
+            except BadInputError as error:
+                raise BadInputError(f"{error}, which {described.file.name} names as {key}") from None
 
 
 class _Scanner:
