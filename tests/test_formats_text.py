@@ -115,6 +115,23 @@ def test_a_flag_of_coco_that_is_neither_0_nor_1_is_named(key):
     assert error == f"f: annotation 0: its {key} is '0', which is neither 0 nor 1"
 
 
+@pytest.mark.parametrize("size", [(-1, 48), (64, 0)])
+def test_an_image_without_pixels_is_named_where_it_is_said(size):
+    width, height = size
+    coco = {
+        "images": [{"id": 1, "file_name": "a.jpg", "width": width, "height": height}],
+        "annotations": [],
+        "categories": [],
+    }
+    voc = f"<annotation><size><width>{width}</width><height>{height}</height></size></annotation>"
+    told = [
+        outcome(READERS[reader], MemorySource({"f": text.encode()}))[1]
+        for reader, text in (("coco", json.dumps(coco)), ("voc", voc))
+    ]
+    words = f"an image of {width}x{height} pixels"
+    assert told == [f"f: entry 0 of `images`: {words}", f"f: {words} in <size>"]
+
+
 @few
 @given(st.lists(numbers, min_size=6, max_size=6), st.sampled_from(["car", "", "<", "&amp;", "&x;", "\0", "é"]))
 def test_no_voc_field_crashes_and_what_is_read_is_finite(values, name):

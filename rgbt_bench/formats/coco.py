@@ -130,7 +130,10 @@ def _by_id(content: dict[str, Any], kind: str, read: Callable[[Any], _T]) -> dic
 
 def _head(image: dict[str, Any]) -> tuple[tuple[str, int, int], tuple[Rect, ...]]:
     regions = tuple(_rect(region, "an ignore region") for region in image.get("ignore_regions", ()))
-    return (str(image["file_name"]), int(image["width"]), int(image["height"])), regions
+    width, height = int(image["width"]), int(image["height"])
+    if min(width, height) < 1:
+        raise ValueError(f"an image of {width}x{height} pixels")
+    return (str(image["file_name"]), width, height), regions
 
 
 def _rect(value: Any, what: str) -> Rect:

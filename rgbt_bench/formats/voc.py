@@ -48,6 +48,8 @@ def read_voc(source: Source, name: str) -> VocFile:
     path, root = source.where(name), parse_xml(source, name)
     try:
         width, height = (int(_text(root, f"size/{side}")) for side in ("width", "height"))
+        if min(width, height) < 1:
+            raise ValueError(f"an image of {width}x{height} pixels in <size>")
         return VocFile(width, height, tuple(_object(element) for element in root.iter("object")))
     except ValueError as error:
         raise BadInputError(f"{path}: {error}") from None
