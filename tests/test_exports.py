@@ -24,6 +24,7 @@ from rgbt_converters.flir import Flir
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 BOXES = ("coco", "yolo", "voc")
+SOME = Box((1.0, 1.0, 4.0, 4.0), 0, 16.0)
 numbers = count()
 
 
@@ -159,6 +160,14 @@ def test_only_what_a_format_cannot_hold_is_kept_beside_it(one, tmp_path, format_
     assert (out / "rgbt-bench-labels.json").is_file() == bool(exact)
 
 
+@pytest.mark.parametrize("format_name", BOXES)
+def test_a_set_without_boxes_gets_no_label_files_which_would_say_background(tmp_path, format_name):
+    convert(made(), None, tmp_path / "set")
+    out, _ = require_same_again(Dataset(tmp_path / "set"), tmp_path, format_name)
+    assert not [one for pattern in ("labels/**/*.txt", "*.xml", "annotations/*") for one in out.rglob(pattern)]
+    assert "labels" not in YAML(typ="safe").load(out / "rgbt-bench.yaml")
+
+
 def test_labels_changed_after_the_export_are_not_hidden(one, tmp_path):
     export(one(Box((-1.0, 2.0, 3.0, 4.0), 0, 12.0)), "yolo", tmp_path / "out")
     (tmp_path / "out/visible/labels/train/a1.txt").write_text("0 0.5 0.5 0.25 0.25\n")
@@ -177,7 +186,11 @@ def test_one_part_and_one_split_can_be_exported_alone(tiny, tmp_path):
 def test_images_are_called_by_their_real_format_and_dangerous_ids_stay_inside(tmp_path):
     names = ("..", "../up", "/etc/x", "%2e", "a:b")
     samples = [
-        ("train", Labels(sample_id=name, width=20, height=16), made_images(place, (20, 16), False, True, False))
+        (
+            "train",
+            Labels(sample_id=name, width=20, height=16, objects=(SOME,)),
+            made_images(place, (20, 16), False, True, False),
+        )
         for place, name in enumerate(names)
     ]
     convert(Made(samples, ("train",)), None, tmp_path / "set")
@@ -210,7 +223,7 @@ def test_a_failed_export_leaves_nothing(one, tmp_path, monkeypatch):
 
 
 def test_the_export_before_stays_where_the_new_one_cannot_take_its_place(one, tmp_path, monkeypatch):
-    dataset, out = one(), tmp_path / "x" / "out"
+    dataset, out = one(SOME), tmp_path / "x" / "out"
     export(dataset, "coco", out)
     real = Path.rename
 
@@ -227,7 +240,7 @@ def test_the_export_before_stays_where_the_new_one_cannot_take_its_place(one, tm
 
 
 def test_only_an_export_is_replaced(one, tmp_path):
-    dataset, out = one(), tmp_path / "out"
+    dataset, out = one(SOME), tmp_path / "out"
     export(dataset, "coco", out)
     with pytest.raises(UsageError, match="exists already; give --force"):
         export(dataset, "coco", out)
@@ -274,3 +287,6 @@ def test_the_command_prints_what_it_wrote_and_its_export_converts(bench, home, t
     assert code == 0, err
     assert json.loads(again)["fingerprint"] == json.loads(out)["fingerprint"]
     assert (home / "datasets" / "sample-export" / "dataset.json").is_file()
+    # Without --out a set of one's own, whose name the export keeps, would be in its own way.
+    printed = bench("export", "sample", "--format", "coco", "--out", tmp_path / "b")[1]
+    assert f"rgbt-bench convert custom {tmp_path / 'b'} --out FOLDER" in "".join(printed.splitlines()[-2:])

@@ -89,7 +89,7 @@ def export(
     ids = {part: dataset.part(part).ids for part in chosen}
     _require_writable(ids)
     with new_folder(out, force) as folder:
-        growing = Export(dataset, LAYOUTS[format_name], folder)
+        growing = Export(dataset, _layout(dataset, format_name), folder)
         growing.encoded = any(file_stem(one) != one for found in ids.values() for one in found)
         done, total = 0, sum(map(len, ids.values()))
         for part in chosen:
@@ -114,6 +114,14 @@ def export(
         )
         folder.finish(report.to_dict())
     return report
+
+
+def _layout(dataset: Dataset, format_name: str) -> ExportLayout:
+    """Return a format's layout, without label files for a set that has no boxes: empty ones would say background."""
+    layout, labels = LAYOUTS[format_name], dataset.labels.values()
+    if "detection" in dataset.info.tasks or any(one.objects or one.ignore_regions for one in labels):
+        return layout
+    return replace(layout, labels={}, label_files=(), write=None, read=None)
 
 
 def _require_writable(ids: dict[str, tuple[str, ...]]) -> None:

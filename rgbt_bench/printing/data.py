@@ -32,7 +32,7 @@ def export(report: dict[str, Any]) -> None:
         line(f"{held}: in full in {report['exact_file']}")
     line(f"fingerprint {report['fingerprint']}")
     line(f"written to {report['out']}")
-    line(f"the same set again: rgbt-bench convert custom {shlex.quote(report['out'])}")
+    line(f"the same set again: rgbt-bench convert custom {shlex.quote(report['out'])} --out FOLDER")
 
 
 def inspection(content: dict[str, Any]) -> None:
