@@ -20,8 +20,9 @@ def images_by_stem(source: Source, folder: str, scan: Scan) -> dict[str, str]:
 
 
 def labels_by_stem(source: Source, folder: str, suffix: str) -> dict[str, str]:
-    """Return the label files right in a folder by stem."""
-    return {file.removesuffix(suffix): f"{folder}/{file}" for file in source.files_in(folder) if file.endswith(suffix)}
+    """Return the label files right in a folder by stem; `suffix` may be in capitals."""
+    files = [file for file in source.files_in(folder) if file.lower().endswith(suffix)]
+    return {file[: -len(suffix)]: f"{folder}/{file}" for file in files}
 
 
 def paired(

@@ -114,6 +114,13 @@ def test_no_annotations_at_all_is_said_in_one_sentence(tmp_path):
     assert "\n" not in message
 
 
+def test_annotations_in_capitals_are_read(tmp_path):
+    plain = convert(Llvip(), put_llvip(tmp_path / "plain"), tmp_path / "a")
+    for path in (put_llvip(tmp_path / "capitals") / "Annotations").iterdir():
+        path.rename(path.with_suffix(".XML"))
+    assert convert(Llvip(), tmp_path / "capitals", tmp_path / "b").fingerprint == plain.fingerprint
+
+
 def test_what_is_missing_or_odd_is_named(tmp_path):
     base = put_llvip(tmp_path / "in")
     (base / "infrared/train/010001.jpg").unlink()
