@@ -127,6 +127,7 @@ def _there(source: Source, base: str, scan: Scan) -> Iterator[Original]:
 def _repacked(source: Source, base: str, folders: _Repacked, scan: Scan) -> Iterator[Original]:
     rgb, thermal = base + folders.rgb, base + folders.thermal
     for pair in pair_folders(source, rgb, thermal, _repacked_id, scan.faults):
+        scan.quirks["pairs of a numbered copy (nothing in them shows that they are TNO's)"] += 1
         yield Original(pair.sample_id, "", pair.rgb, pair.thermal)
     scan.quirks.update(count_others(source, base, (rgb, thermal)))
 

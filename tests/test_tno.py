@@ -94,6 +94,7 @@ def test_numbered_pairs_have_ids_of_their_own(rgb, thermal, tmp_path):
     report, dataset = converted(repacked(tmp_path / "TNO", rgb, thermal))
     assert report.layout == f"{rgb}-{thermal}"
     assert list(dataset.labels) == ["repacked_001", "repacked_002", "repacked_013"]
+    assert report.quirks == {"pairs of a numbered copy (nothing in them shows that they are TNO's)": 3}
     again, _ = converted(repacked(tmp_path / "other", names=("1.png", "TNO_002.png", "013.png")))
     assert again.fingerprint == report.fingerprint
     assert not {one.sample_id for one in ALL} & dataset.labels.keys()
