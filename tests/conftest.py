@@ -9,6 +9,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import pytest
+from hypothesis import settings
 
 from cli_cases import run_in_process
 from rgbt_bench.converters import Scan
@@ -16,6 +17,10 @@ from rgbt_bench.converting import convert
 from rgbt_bench.datasets.sample import scenes
 from rgbt_bench.datasets.sample_converter import SampleConverter, to_item
 from rgbt_bench.datasets.store import Dataset
+
+# The same examples in every run; HYPOTHESIS_PROFILE=default draws new ones.
+settings.register_profile("same", derandomize=True, database=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 TINY = {"train": 12, "val": 4, "test": 12}
 
