@@ -258,6 +258,13 @@ def test_a_folder_in_the_place_of_a_file_is_named(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_place_that_takes_no_file_is_named_and_not_the_temporary_file(tmp_path):
+    path = tmp_path / ("a" * 250)  # the temporary name beside it is too long
+    with pytest.raises(OSError, match="name too long") as caught:
+        write_text(path, "")
+    assert caught.value.filename == str(path)
+
+
 def test_other_faults_of_a_write_stay_what_they_are(tmp_path):
     def refuse(path):
         raise PermissionError(errno.EACCES, "Permission denied", "elsewhere")
