@@ -12,6 +12,7 @@ from ._mfnet_labels import SAMPLE_ID, illumination_of
 
 PARTS = ("train", "val", "test")
 FLIP = "_flip"
+PUBLISHED = "the published {} list"
 _STEM = re.compile(rf"({SAMPLE_ID.pattern})({FLIP})?")
 _NAME = re.compile(rf"{_STEM.pattern}(?:_rgb|_th)?(?:\.(?:png|jpe?g))?")
 _BY_LIGHT = {"day": ("test_day.txt", "text_day.txt"), "night": ("test_night.txt", "text_night.txt")}
@@ -35,7 +36,7 @@ def read_parts(source: Source, base: str, scan: Scan) -> dict[str, dict[str, str
     lists = {part: f"{base}{part}.txt" for part in PARTS}
     if not any(name in source for name in lists.values()):
         scan.quirks["no train.txt, val.txt or test.txt: the parts are those of the published lists"] += 1
-        return {part: dict.fromkeys(ids, f"the published {part} list") for part, ids in published().items()}
+        return {part: dict.fromkeys(ids, PUBLISHED.format(part)) for part, ids in published().items()}
     parts: dict[str, dict[str, str]] = {part: {} for part in PARTS}
     first: dict[str, str] = {}
     for part, name in lists.items():

@@ -12,7 +12,7 @@ EXIT_CODES = {
     4: "something that has to be made, fetched or installed first",
     5: "a training diverged",
     6: "`diff --exit-code`: the sets differ",
-    130: "interrupted; the same command goes on where it stopped",
+    130: "interrupted; the same command goes on where it stopped, or begins anew",
 }
 DIFFERENT = 6
 INTERRUPTED = 130

@@ -47,6 +47,8 @@ def describe_splits(name: str) -> dict[str, Any]:
 def write_lists(name: str, folder: Path) -> list[str]:
     """Write every part of every named split as SPLIT_PART.txt, its ids one a line in order, and return the file names.
 
+    A split whose ids are published is written as published, however much of it is here.
+
     Raises:
         BenchError: as `describe_splits`.
     """
@@ -111,10 +113,10 @@ def _known(name: str) -> tuple[Dataset | None, dict[str, SplitList]]:
 
 
 def _ids(split: str, dataset: Dataset | None, published: SplitList | None) -> Mapping[str, Sequence[str]]:
-    if dataset and split in dataset.record.splits:
-        opened = Dataset(dataset.root, split)
-        return {part: opened.part(part).ids for part in opened.parts}
-    return published.parts if published else {}
+    if published or dataset is None:
+        return published.parts if published else {}
+    opened = Dataset(dataset.root, split)
+    return {part: opened.part(part).ids for part in opened.parts}
 
 
 def _describe(split: str, dataset: Dataset | None, published: SplitList | None) -> dict[str, Any]:

@@ -173,6 +173,9 @@ def test_rgb_alone_halves_that_may_be_missing_and_further_splits(tmp_path):
     assert [sample.thermal is None for sample in found.part("train")] == [True, False]
     assert Dataset(tmp_path / "some", "few").part("train").ids == ("a2N",)
     assert report.quirks == {".json files that no part uses (left out)": 2}
+    describe(base, labels=LABELS["voc"][0], optional=["thermal"], splits={"few": dict.fromkeys(PARTS, "other.txt")})
+    report = convert(Custom(), base, tmp_path / "twice")
+    assert report.quirks["split few: pairs in more than one part"] == 1
 
 
 def test_meta_goes_before_the_patterns(tmp_path):

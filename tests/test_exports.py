@@ -168,6 +168,18 @@ def test_a_set_without_boxes_gets_no_label_files_which_would_say_background(tmp_
     assert "labels" not in YAML(typ="safe").load(out / "rgbt-bench.yaml")
 
 
+@pytest.mark.parametrize(("format_name", "named"), [("coco", ("empty",)), ("yolo", ("empty",)), ("masks", ())])
+def test_a_part_without_any_box_is_named(tmp_path, format_name, named):
+    shape = {"width": 20, "height": 16}
+    samples = [
+        (part, Labels(sample_id=part, **shape, objects=objects), made_images(0, (20, 16), False, True, True))
+        for part, objects in (("full", (SOME,)), ("empty", ()))
+    ]
+    convert(Made(samples, ("full", "empty")), None, tmp_path / "set")
+    _, report = require_same_again(Dataset(tmp_path / "set"), tmp_path, format_name)
+    assert report.without_boxes == named
+
+
 def test_labels_changed_after_the_export_are_not_hidden(one, tmp_path):
     export(one(Box((-1.0, 2.0, 3.0, 4.0), 0, 12.0)), "yolo", tmp_path / "out")
     (tmp_path / "out/visible/labels/train/a1.txt").write_text("0 0.5 0.5 0.25 0.25\n")

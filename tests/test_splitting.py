@@ -180,6 +180,8 @@ def test_lists_are_written_as_text(flir, tmp_path, monkeypatch, capsys):
     code, out, _ = run_in_process(monkeypatch, capsys, arguments)
     assert code == 0
     assert len(only_object(out)["written"]) == len(list((tmp_path / "all").iterdir())) == 3 + 3 + 2
+    # What is published is written as published, although two pairs of it are here.
+    assert len((tmp_path / "all" / "rgbxfusion_test.txt").read_text().split()) == 1013
 
 
 def test_the_effect_is_printed(listed, tmp_path, monkeypatch, capsys):
@@ -219,3 +221,11 @@ def test_look_alikes_are_printed_and_drawn(home, tmp_path, monkeypatch, capsys):
 def test_a_sheet_without_leaks_is_refused(home, monkeypatch, capsys):
     code, _, err = run_in_process(monkeypatch, capsys, ["splits", "flir", "--sheet", "x.png"])
     assert (code, "give --leaks, too" in err) == (2, True)
+
+
+def test_the_printed_hash_is_that_of_the_published_ids(flir, monkeypatch, capsys):
+    published = describe_splits("flir")["splits"]["rgbxfusion"]["parts"]["test"]["published_ids_sha256"]
+    out = run_in_process(monkeypatch, capsys, ["splits", "flir"])[1]
+    row = next(line for line in out.splitlines() if line.startswith("test") and "1013" in line)
+    assert "incomplete" in row
+    assert published[:16] in row

@@ -52,7 +52,7 @@ def main() -> None:
     else:
         message = ""
     if code == INTERRUPTED:  # Typer turns Ctrl-C into this code
-        message = "interrupted; the same command goes on where it stopped"
+        message = "interrupted; the same command goes on where it stopped, or begins anew"
     if message:
         with one_voice() as first:
             if first:

@@ -157,5 +157,7 @@ class _Scanner:
                 own = in_part(name, part)
                 self.used.add(own)
                 parts[part] = tuple(read_ids(self.source, self.described, own, self.pairs, self.result))
+            every = [sample_id for ids in parts.values() for sample_id in ids]
+            self.result.quirks[f"split {split}: pairs in more than one part"] += len(every) - len(set(every))
             origin = f"{self.described.file.name}: {', '.join(lists.values())}"
             self.result.named_splits.append(SplitList(split, parts, origin))

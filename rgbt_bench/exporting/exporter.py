@@ -32,7 +32,8 @@ META_FILE = "meta.csv"
 class ExportReport:
     """What an export did, as printed and as stored in `export.json`.
 
-    `exact` is how many samples have labels that the format cannot hold, and have them in full in `exact_file`.
+    `exact` is how many samples have labels that the format cannot hold, and have them in full in `exact_file`;
+    `without_boxes` names the parts of a detection set in which no sample has a box, which is background to a trainer.
     """
 
     dataset: str
@@ -41,6 +42,7 @@ class ExportReport:
     parts: dict[str, int]
     exact: int
     exact_file: str | None
+    without_boxes: tuple[str, ...]
     fingerprint: str
     made_with: str = f"rgbt-bench {__version__}"
 
@@ -110,10 +112,18 @@ def export(
             parts={part: len(found) for part, found in ids.items()},
             exact=len(growing.exact),
             exact_file=EXACT_FILE if growing.exact else None,
+            without_boxes=_without_boxes(growing, ids),
             fingerprint=fingerprint(digests, dataset.info.classes),
         )
         folder.finish(report.to_dict())
     return report
+
+
+def _without_boxes(growing: Export, ids: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the parts that have label files, and not one box in them."""
+    labels = growing.dataset.labels
+    empty = (part for part, found in ids.items() if not any(labels[one].objects for one in found))
+    return tuple(empty) if growing.layout.labels else ()
 
 
 def _layout(dataset: Dataset, format_name: str) -> ExportLayout:

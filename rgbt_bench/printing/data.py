@@ -30,6 +30,8 @@ def export(report: dict[str, Any]) -> None:
     if report["exact"]:
         held = f"{report['exact']} pair(s) have labels that {report['format']} cannot hold"
         line(f"{held}: in full in {report['exact_file']}")
+    for part in report["without_boxes"]:
+        line(f"{part}: no pair has a box: background to a trainer; leave it out with --part if it is unlabelled")
     line(f"fingerprint {report['fingerprint']}")
     line(f"written to {report['out']}")
     line(f"the same set again: rgbt-bench convert custom {shlex.quote(report['out'])} --out FOLDER")
@@ -101,14 +103,16 @@ def _share(pixels: dict[str, int], name: str) -> str:
 
 
 def _hash(part: dict[str, Any]) -> str:
-    """Return the hash of the ids that are here, or else of the published ones."""
-    return str(part["ids_sha256"] or part["published_ids_sha256"])
+    """Return the hash of the published ids, or else of those that are here."""
+    return str(part["published_ids_sha256"] or part["ids_sha256"])
 
 
 def _ids(part: dict[str, Any]) -> str:
     if part["as_published"] is None:
         return ""
-    return "all" if part["as_published"] else "incomplete"
+    if part["as_published"]:
+        return "all"
+    return "incomplete" if part["samples"] < part["published_samples"] else "others"
 
 
 def _effect(effect: dict[str, Any]) -> None:
