@@ -37,7 +37,8 @@ def _coco_entries(source: Source, base: str, part: str, scan: Scan) -> Entries:
             place = f"{thermal}/{sample_id}_PreviewData.jpg"
             listed.add(f"{sample_id}_PreviewData.jpg")
             pair = Pair(f"{base}{rgb}/{sample_id}_RGB.jpg", base + place)
-            yield pair, labels_of_coco(image, place, scan.quirks, f"{source.where(name)}: {image.file_name}")
+            where = f"{source.where(name)}: {image.file_name}"
+            yield pair, labels_of_coco(image, place, scan.quirks, where), name
         except BadInputError as error:
             scan.faults.append(str(error))
     found = {one for one in source.files_in(base + thermal) if one.startswith("FLIR_")}

@@ -19,7 +19,7 @@ class Pair(NamedTuple):
     thermal: str
 
 
-Entries = Iterator[tuple[Pair, Labels]]
+Entries = Iterator[tuple[Pair, Labels, str]]  # with the name of the file of the labels, or an empty text
 
 
 @dataclass(frozen=True)

@@ -74,11 +74,11 @@ class _Voc:
             place = f"{self.thermal}/{sample_id}_PreviewData.jpeg"
             pair = Pair(f"{base}JPEGImages/{sample_id}_RGB.jpg", base + place)
             if sample_id in without:
-                yield pair, make_labels(sample_id, place, SIZE, ())
+                yield pair, make_labels(sample_id, place, SIZE, ()), ""
                 continue
             xml = xmls[sample_id]
             try:
-                yield pair, labels_of_voc(sample_id, read_voc(source, xml), place, scan.quirks, source.where(xml))
+                yield pair, labels_of_voc(sample_id, read_voc(source, xml), place, scan.quirks, source.where(xml)), xml
             except BadInputError as error:
                 scan.faults.append(str(error))
         if part == PARTS[-1]:

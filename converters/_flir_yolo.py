@@ -60,7 +60,8 @@ def _entries(source: Source, base: str, part: str, scan: Scan) -> Entries:
     _require_labels(source, labels, expected[1], part, scan)
     for sample_id, pair in pairs.items():
         try:
-            yield pair, _labels(source, sample_id, pair, labels[sample_id], base, scan)
+            name = labels[sample_id]
+            yield pair, _labels(source, sample_id, pair, name, base, scan), name or ""
         except BadInputError as error:
             scan.faults.append(str(error))
 

@@ -47,7 +47,7 @@ def _read(source: Source, base: str, scan: Scan) -> Found:
                 one = labels.sample_id
                 ids.append(one)
                 places = rgb.get(one, f"{vis}/{one}.png"), thermal.get(one, f"{ir}/{one}.png")
-                found.entries.append(Entry(*places, replace(labels, source=places[1].removeprefix(base))))
+                found.entries.append(Entry(*places, replace(labels, source=places[1].removeprefix(base)), name))
             except BadInputError as error:
                 scan.faults.append(str(error))
         found.lists[part] = tuple(ids)

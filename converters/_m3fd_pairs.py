@@ -19,11 +19,12 @@ PARTS = ("train", "val", "test")
 
 
 class Entry(NamedTuple):
-    """One pair: the names of its files in the source, and its labels."""
+    """One pair: the names of its files in the source, its labels, and the name of the file that they are from."""
 
     rgb: str
     thermal: str
     labels: Labels
+    label_file: str
 
 
 @dataclass

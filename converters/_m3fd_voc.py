@@ -70,7 +70,8 @@ def _read_folder(source: Source, folder: str, base: str, scan: Scan) -> list[Ent
             scan.faults.append(f"{missing}: missing, but {sample_id} has an image")
             continue
         try:
-            entries.append(Entry(*places, _labels(source, sample_id, xmls[sample_id], places[1].removeprefix(base))))
+            xml = xmls[sample_id]
+            entries.append(Entry(*places, _labels(source, sample_id, xml, places[1].removeprefix(base)), xml))
         except BadInputError as error:
             scan.faults.append(str(error))
     return entries
@@ -101,14 +102,13 @@ def _old_marks(source: Source, base: str) -> set[str]:
 def _read_old(source: Source, base: str, scan: Scan) -> Found:
     entries = []
     for folder, illumination in _scenes(source, base).items():
-        for rgb, thermal, labels in _read_folder(source, folder, base, scan):
-            known = labels.illumination
+        for entry in _read_folder(source, folder, base, scan):
+            known = entry.labels.illumination
             scan.quirks["pairs in a scenario's folder that scenario.json does not give them (its word is kept)"] += (
                 known not in ("unknown", illumination)
             )
-            entries.append(
-                Entry(rgb, thermal, replace(labels, illumination=illumination) if known == "unknown" else labels)
-            )
+            labels = replace(entry.labels, illumination=illumination) if known == "unknown" else entry.labels
+            entries.append(entry._replace(labels=labels))
     return Found(entries, read_lists(source, base, scan))
 
 

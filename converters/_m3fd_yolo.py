@@ -154,7 +154,8 @@ def _entry(
     objects = read_yolo(source, labels, size, classes) if labels else ()
     boxes = (Object(one.name, one.bbox, one.bbox[2] * one.bbox[3]) for one in objects)
     where = source.where(labels or thermal)
-    return Entry(rgb, thermal, make_labels(sample_id, thermal.removeprefix(base), size, boxes, where))
+    found = make_labels(sample_id, thermal.removeprefix(base), size, boxes, where)
+    return Entry(rgb, thermal, found, labels or "")
 
 
 def _named_classes(source: Source, folders: Iterable[str]) -> tuple[str, ...] | None:

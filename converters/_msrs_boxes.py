@@ -46,14 +46,19 @@ class BoxFiles:
                 " number the labels again"
             )
 
+    def file(self, part: str, sample_id: str) -> str:
+        """Return the name of a pair's file, or an empty text where there is none."""
+        name = f"{self._folder(_READ, part)}/{sample_id}.txt"
+        return name if name in self.source else ""
+
     def read(self, part: str, sample_id: str, size: tuple[int, int]) -> tuple[Box, ...]:
         """Return a pair's boxes; a pair without a file has none.
 
         Raises:
             BadInputError: lines of the file are no labels; every one is named with its number.
         """
-        name = f"{self._folder(_READ, part)}/{sample_id}.txt"
-        if name not in self.source:
+        name = self.file(part, sample_id)
+        if not name:
             return ()
         objects = read_yolo(self.source, name, size, CLASSES)
         self.named.add(sample_id)

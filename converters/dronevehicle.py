@@ -138,7 +138,7 @@ def _item(source: Source, part: str, stem: str, pair: tuple[str, str], label: st
     scan.quirks["pairs of 640x512 pixels (cropped already: taken as they are)"] += size == SIZE
     file = "/".join(pair[1].rsplit("/", 2)[-2:])
     labels = Labels(sample_id=f"{part}_{stem}", width=SIZE[0], height=SIZE[1], objects=boxes, source=f"{part}/{file}")
-    return Item(part, labels, *pair)
+    return Item(part, labels, *pair, label_file=label)
 
 
 def _require_known_size(size: tuple[int, int], where: str) -> None:

@@ -51,7 +51,7 @@ CalayZhou/Multispectral-Pedestrian-Detection-Resource on GitHub. Then: rgbt-benc
         listed: dict[str, list[str]] = {}
         for part in PARTS:
             entries = layout.entries(source, base, part, scan)
-            items = [item for item in (_item(source, part, pair, labels, scan) for pair, labels in entries) if item]
+            items = [item for item in (_item(source, part, *entry, scan) for entry in entries) if item]
             # An id in both lists is a fault; where it is skipped, it must not be trained on and tested on.
             listed[part] = [
                 one.labels.sample_id for one in items if one.labels.sample_id not in listed.get("train", ())
@@ -65,11 +65,11 @@ CalayZhou/Multispectral-Pedestrian-Detection-Resource on GitHub. Then: rgbt-benc
 CONVERTER = Flir
 
 
-def _item(source: Source, part: str, pair: Pair, labels: Labels, scan: Scan) -> Item | None:
+def _item(source: Source, part: str, pair: Pair, labels: Labels, label_file: str, scan: Scan) -> Item | None:
     missing = [source.where(name) for name in pair if name not in source]
     if missing:
         scan.faults.append(f"{' and '.join(missing)}: missing, but {labels.sample_id} is listed in {part}")
         return None
     if not labels.objects:
         scan.quirks[f"{part}: pairs without boxes (kept)"] += 1
-    return Item(part_of(labels.sample_id, part), labels, pair.rgb, pair.thermal)
+    return Item(part_of(labels.sample_id, part), labels, pair.rgb, pair.thermal, label_file=label_file)

@@ -108,7 +108,7 @@ def _items(source: Source, base: str, part: str, labels: dict[str, str], scan: S
             scan.faults.append(str(error))
             continue
         scan.quirks[f"{part}: pairs without boxes (kept)"] += not found.objects
-        yield Item(part_of(stem, part), found, rgb[stem], thermal[stem])
+        yield Item(part_of(stem, part), found, rgb[stem], thermal[stem], label_file=labels[stem])
 
 
 def _labels(source: Source, stem: str, image: str, labels: dict[str, str], base: str) -> Labels:

@@ -124,4 +124,4 @@ def _item(source: Source, entry: Entry, scan: Scan) -> Item | None:
         scan.faults.append(f"{' and '.join(missing)}: missing, but {sample_id} has the rest of a pair")
         return None
     scan.quirks["pairs without boxes (kept)"] += not entry.labels.objects
-    return Item(frames()[sample_id].part, entry.labels, entry.rgb, entry.thermal)
+    return Item(frames()[sample_id].part, entry.labels, entry.rgb, entry.thermal, label_file=entry.label_file)

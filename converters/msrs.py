@@ -162,7 +162,7 @@ def _item(
         illumination=illumination_of(sample_id),
         source=rgb.removeprefix(base),
     )
-    return Item(part_of(sample_id, part), labels, rgb, thermal, mask)
+    return Item(part_of(sample_id, part), labels, rgb, thermal, mask, boxes.file(part, sample_id))
 
 
 def _count(source: Source, base: str, part: str, kinds: Mapping[str, Mapping[str, str]], scan: Scan) -> None:

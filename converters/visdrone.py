@@ -107,7 +107,7 @@ def _item(source: Source, folder: PartFolder, stem: str, name: str, texts: dict[
         scan.quirks[f"{folder.part}: images without a label file (kept, no boxes: background)"] += 1
     elif not boxes:
         scan.quirks[f"{folder.part}: images without boxes (kept)"] += 1
-    return Item(folder.part, labels, name)
+    return Item(folder.part, labels, name, label_file=texts.get(stem, ""))
 
 
 def _read(

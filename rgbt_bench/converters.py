@@ -25,6 +25,7 @@ class Item:
     """One sample as its source describes it: its part, its labels and the names of its images' files.
 
     A set that is not stored one file an image names the files it is made of, and its converter overrides `read`.
+    `label_file` is the name of the file that its boxes were read from, which faults of them name.
     """
 
     part: str
@@ -32,6 +33,7 @@ class Item:
     rgb: str = ""
     thermal: str | None = None
     mask: str | None = None
+    label_file: str = ""
 
     @property
     def files(self) -> tuple[str, ...]:

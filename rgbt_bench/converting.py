@@ -145,7 +145,8 @@ class _LookTask:
 
     def _look(self, converter: Converter, source: Source, item: Item) -> Look:
         try:
-            return look_at(converter.sample(source, item), converter.info)
+            label_file = source.where(item.label_file) if item.label_file else ""
+            return look_at(converter.sample(source, item), converter.info, label_file)
         except BenchError as error:
             return Look(None, 0, (), (str(error),))
 

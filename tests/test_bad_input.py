@@ -98,7 +98,7 @@ FAULTY_SETS = {
     ),
     "box wholly outside": (
         with_file(XML, voc_xml([("car", 64, 1, 5, 5)])),
-        [r"FLIR_00002_PreviewData\.jpeg: car box \[64.* lies wholly outside the 64x48 image", SKIP],
+        [r"FLIR_00002_PreviewData\.xml: FLIR_00002: car box \[64.* lies wholly outside the 64x48 image", SKIP],
     ),
     "list entry without file": (
         with_line("FLIR_09999_PreviewData"),

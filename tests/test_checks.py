@@ -124,3 +124,11 @@ def test_only_an_ignored_box_may_be_without_area(size, ignore, fault):
     box = Box((3.0, 4.0, *map(float, size)), 0, 0.0, ignore=ignore)
     faults = look_at(Sample(sample_id="a", width=SIZE[0], height=SIZE[1], rgb=rgb, objects=(box,)), INFO).faults
     assert [fault in one for one in faults] == ([True] if fault else [])
+
+
+def test_a_faulty_box_names_the_file_that_it_was_read_from():
+    rgb = png(np.zeros((SIZE[1], SIZE[0], 3), np.uint8))
+    box = Box((90.0, 4.0, 5.0, 5.0), 0, 25.0)
+    sample = Sample(sample_id="a", width=SIZE[0], height=SIZE[1], rgb=rgb, objects=(box,), source="ir/a.png")
+    told = [look_at(sample, INFO, *file).faults[0].partition(" box")[0] for file in ((), ("set/labels/a.xml",))]
+    assert told == ["ir/a.png: car", "set/labels/a.xml: a: car"]

@@ -109,7 +109,7 @@ def whole_set(order):
     ]
     labels = [Labels(sample_id=one, width=9, height=9) for one in frames()]
     labels[0] = Labels(sample_id="00000", width=9, height=9, objects=tuple(boxes))
-    return [Entry("", "", one) for one in labels]
+    return [Entry("", "", one, "") for one in labels]
 
 
 def test_the_whole_set_in_an_order_that_nobody_wrote_down_is_noticed_by_its_numbers_of_boxes():

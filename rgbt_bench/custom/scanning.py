@@ -148,7 +148,12 @@ class _Scanner:
             scene=(meta.scene if meta else "") or pair.scene,
             source=pair.files["rgb"],
         )
-        return Item(part, labels, pair.files["rgb"], pair.files.get("thermal"), pair.files.get("mask"))
+        files, described = pair.files, self.description.part(part).labels
+        coco = in_part(described.coco, part) if described and described.coco else ""
+        label_file = files.get("voc") or files.get("yolo") or coco
+        if pair.sample_id in self.exact:
+            label_file = str(self.description.exact)
+        return Item(part, labels, files["rgb"], files.get("thermal"), files.get("mask"), label_file)
 
     def _add_splits(self) -> None:
         for split, lists in self.description.splits.items():

@@ -35,8 +35,11 @@ class Look:
     faults: tuple[str, ...]
 
 
-def look_at(sample: Sample, info: DatasetInfo) -> Look:
-    """Decode every image of a sample, check it and its labels, and return its digests."""
+def look_at(sample: Sample, info: DatasetInfo, label_file: str = "") -> Look:
+    """Decode every image of a sample, check it and its labels, and return its digests.
+
+    Faults of its boxes name `label_file`, or else the sample's place in the original.
+    """
     digests: dict[str, str] = {}
     faults: list[str] = []
     for kind, image in sample_images(sample):
@@ -46,7 +49,7 @@ def look_at(sample: Sample, info: DatasetInfo) -> Look:
             faults += [f"{where}: {fault}" for fault in found]
         except Exception as error:  # a damaged file makes a decoder raise almost anything
             faults.append(f"{where}: cannot be decoded: {error}")
-    faults += _label_faults(sample, info.classes)
+    faults += _label_faults(sample, info.classes, label_file)
     weight = sum(len(image.data) for _, image in sample_images(sample))
     if faults:
         return Look(None, weight, checksums(sample), tuple(faults))
@@ -116,8 +119,8 @@ def _is_grey(picture: Pillow.Image) -> bool:
     return all(ImageChops.difference(first, other).getbbox() is None for other in others)
 
 
-def _label_faults(sample: Sample, classes: Sequence[str]) -> Iterator[str]:
-    where = sample.source or sample.sample_id
+def _label_faults(sample: Sample, classes: Sequence[str], label_file: str) -> Iterator[str]:
+    where = f"{label_file}: {sample.sample_id}" if label_file else sample.source or sample.sample_id
     # Digests are over lines of ids.
     if not sample.sample_id.isprintable() or " " in sample.sample_id or not sample.sample_id:
         yield f"{where}: {sample.sample_id!r} is no sample id: it is empty, or has a space or a control character"
