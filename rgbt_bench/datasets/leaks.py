@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from rgbt_bench.datasets.digests import open_image
+from rgbt_bench.datasets.ranges import eight_bits
 from rgbt_bench.datasets.store import AGAIN, Dataset
 from rgbt_bench.errors import BadInputError
 from rgbt_bench.schema import DatasetInfo, Image
@@ -208,11 +209,5 @@ def small_grey(image: Image, value_range: tuple[float, float]) -> NDArray[np.uin
         Exception: it cannot be decoded.
     """
     with open_image(image.data) as opened:
-        grey = _from_range(opened, value_range) if opened.mode.startswith("I") else opened.convert("L")
+        grey = eight_bits(opened, value_range).convert("L")
         return np.asarray(grey.resize((_SIDE, _SIDE), Pillow.Resampling.LANCZOS))
-
-
-def _from_range(opened: Pillow.Image, value_range: tuple[float, float]) -> Pillow.Image:
-    low, high = value_range
-    values = (np.asarray(opened).astype(np.float64) - low) / (high - low)
-    return Pillow.fromarray((values.clip(0, 1) * 255).astype(np.uint8))

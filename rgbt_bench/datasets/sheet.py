@@ -8,6 +8,7 @@ from PIL import Image as Pillow
 from PIL import ImageColor, ImageDraw, ImageFont
 
 from rgbt_bench.datasets.digests import open_image
+from rgbt_bench.datasets.ranges import eight_bits
 from rgbt_bench.schema import VOID, Box, DatasetInfo, Image, Sample
 
 COLOURS = (
@@ -116,11 +117,7 @@ def _caption(sample: Sample, info: DatasetInfo) -> str:
 def _to_rgb(image: Image, info: DatasetInfo) -> Pillow.Image:
     with open_image(image.data) as opened:
         opened.load()
-        if not opened.mode.startswith("I"):
-            return opened.convert("RGB")
-        low, high = info.thermal_range
-        values = (np.asarray(opened).astype(np.float64) - low) / (high - low)
-        return Pillow.fromarray((values.clip(0, 1) * 255).astype(np.uint8)).convert("RGB")
+        return eight_bits(opened, info.thermal_range).convert("RGB")
 
 
 def _tinted(picture: Pillow.Image, mask: Image, info: DatasetInfo) -> Pillow.Image:
