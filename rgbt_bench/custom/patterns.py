@@ -32,11 +32,6 @@ class Pattern:
     text: str
     decoded: bool = False
 
-    @property
-    def fields(self) -> set[str]:
-        """The fields that the pattern has."""
-        return {piece[1:-1] for piece in _PIECES.split(self.text) if piece.startswith("{")}
-
     @cached_property
     def _expression(self) -> re.Pattern[str]:
         return re.compile("".join(map(_piece, _PIECES.split(self.text))))
