@@ -156,7 +156,7 @@ def _effect(
         "part": part.name,
         "samples": len(part),
         "predicted": len(predicted.intersection(part.ids)),
-        "trained_on": len(seen.intersection(part.ids)),
+        "in_training": len(seen.intersection(part.ids)),
         "AP": None,
         "AP50": None,
         "AP_interval": None,

@@ -104,14 +104,14 @@ def test_the_same_predictions_are_scored_on_every_part(listed, tmp_path):
     assert list(rows) == [("default", "train"), ("default", "test"), ("theirs", "train"), ("theirs", "test")]
     assert [row["predicted"] for row in rows.values()] == [0, 2, 2, 0]
     assert [row["AP"] for row in rows.values()] == [None, 1.0, 1.0, None]
-    assert [row["trained_on"] for row in rows.values()] == [2, 0, 0, 1]
+    assert [row["in_training"] for row in rows.values()] == [2, 0, 0, 1]
     assert [row["difference"] for row in rows.values()] == [None] * 4
 
 
 def test_what_the_named_split_trained_on_is_counted(listed, tmp_path):
     path = detections(listed, listed.labels, tmp_path / "p.json")
     found = split_effect("sample@theirs", path)
-    rows = {(row["split"], row["part"]): row["trained_on"] for row in found["parts"]}
+    rows = {(row["split"], row["part"]): row["in_training"] for row in found["parts"]}
     assert found["trained_on"] == "theirs"
     assert {row["split"]: row["difference"] for row in found["parts"] if row["part"] == "test"} == {
         "theirs": None, "default": 0.0,

@@ -124,7 +124,7 @@ def _effect(effect: dict[str, Any]) -> None:
                 "part": part["part"],
                 "samples": part["samples"],
                 "predicted": part["predicted"],
-                "in training": part["trained_on"],
+                "in_training": part["in_training"],
                 "AP": figure(part["AP"]),
                 "95_%_interval": "{:.4f} to {:.4f}".format(*part["AP_interval"]) if part["AP_interval"] else "",
                 "AP50": figure(part["AP50"]),
@@ -133,7 +133,7 @@ def _effect(effect: dict[str, Any]) -> None:
             for part in effect["parts"]
         ]
     )
-    if any(part["trained_on"] and part["part"] != "train" for part in effect["parts"]):
+    if any(part["in_training"] and part["part"] != "train" for part in effect["parts"]):
         line("samples in training: the model has seen them, so a figure over them says nothing of new images")
 
 
