@@ -12,6 +12,7 @@ EXIT_CODES = {
     4: "something that has to be made, fetched or installed first",
     5: "a training diverged",
     6: "`diff --exit-code`: the sets differ",
+    7: "the Hugging Face Hub refused, or could not be reached",
     130: "interrupted; the same command goes on where it stopped, or begins anew",
 }
 DIFFERENT = 6
@@ -40,6 +41,12 @@ class MissingError(BenchError):
     """Something that has to be made, fetched or installed first."""
 
     exit_code = 4
+
+
+class HubError(BenchError):
+    """The Hugging Face Hub refused, or could not be reached."""
+
+    exit_code = 7
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
