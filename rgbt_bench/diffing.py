@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rgbt_bench.boxes import iou, match
-from rgbt_bench.datasets.digests import SampleDigests, fingerprint, sample_digests
-from rgbt_bench.datasets.store import DIGESTS_FILE, Dataset
-from rgbt_bench.errors import BadInputError, enumerate_faults
+from rgbt_bench.datasets.store import Dataset
+from rgbt_bench.datasets.verifying import require_own_digests
+from rgbt_bench.datasets.verifying import verify as verify_set
 from rgbt_bench.schema import MODALITIES, Box, Labels
 
 MOVED = 0.5  # the least IoU of a box with the one it was before it moved
@@ -74,9 +74,9 @@ def diff(a: Dataset, b: Dataset, verify: bool = False, progress: Progress = lamb
             that no shard holds.
     """
     for dataset in (a, b):
-        _require_own_digests(dataset)
+        require_own_digests(dataset)
         if verify:
-            _verify(dataset, progress)
+            verify_set(dataset, progress, count=None)
     parts_a, parts_b = _memberships(a), _memberships(b)
     both = sorted(parts_a.keys() & parts_b.keys())
     pixels: dict[str, tuple[str, ...]] = {
@@ -176,32 +176,6 @@ def _box_change(change: BoxChange, found: Diff) -> dict[str, Any]:
         dict(zip(_FIELDS, _values(box, classes), strict=True)) if box is not None else None for box, classes in sides
     )
     return {"kind": change.kind, "fields": list(change.fields), "a": a, "b": b}
-
-
-def _require_own_digests(dataset: Dataset) -> None:
-    if fingerprint(dataset.digests, dataset.info.classes) != dataset.record.fingerprint:
-        path = dataset.root / DIGESTS_FILE
-        raise BadInputError(f"{path}: these digests do not make the set's fingerprint; convert the set again")
-
-
-def _verify(dataset: Dataset, progress: Progress) -> None:
-    faults = []
-    whole = Dataset(dataset.root)
-    samples = (sample for name in whole.parts for sample in whole.part(name))
-    for done, sample in enumerate(samples, start=1):
-        try:
-            found = sample_digests(sample, dataset.info.classes)
-        except Exception as error:  # a damaged file makes a decoder raise almost anything
-            faults.append(f"{sample.sample_id}: {error}")
-            continue
-        recorded = dataset.look_up(dataset.digests, sample.sample_id)
-        names = [name for name in SampleDigests.__slots__ if getattr(found, name) != getattr(recorded, name)]
-        if names:
-            faults.append(f"{sample.sample_id}: {' and '.join(names)}")
-        progress(f"verifying {dataset.root}", done, len(dataset.digests))
-    if faults:
-        title = f"{dataset.root}: {len(faults)} sample(s) are not what was recorded of them; convert the set again:"
-        raise BadInputError(enumerate_faults(title, faults))
 
 
 def _memberships(dataset: Dataset) -> dict[str, tuple[str, ...]]:

@@ -188,6 +188,14 @@ class Dataset:
                     for row in parquet.read_row_group(group, columns=["sample_id", "mask"]).to_pylist():
                         yield row["sample_id"], image_from_cell(row["mask"])
 
+    def stored_ids(self, part: str) -> list[str]:
+        """Return the ids of the samples that the shards of a part of the default split hold, in their order."""
+        found: list[str] = []
+        for shard in self.record.shards[part]:
+            with self._reading(shard) as parquet:
+                found += parquet.read(columns=["sample_id"])["sample_id"].to_pylist()
+        return found
+
     def sample(self, sample_id: str) -> Sample:
         """Return one sample with its encoded images.
 

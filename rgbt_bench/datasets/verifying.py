@@ -1,0 +1,99 @@
+"""Computing every digest of a converted set again from its stored bytes, and comparing them with its record."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rgbt_bench.datasets.checks import look_at
+from rgbt_bench.datasets.digests import SampleDigests, fingerprint
+from rgbt_bench.datasets.splits import split_hash
+from rgbt_bench.datasets.store import AGAIN, DIGESTS_FILE, Dataset, part_record
+from rgbt_bench.errors import BadInputError, BenchError, enumerate_faults
+from rgbt_bench.paths import RECORD_FILE
+from rgbt_bench.workers import usable_cores, workers
+
+SAMPLES_PER_TASK = 64
+SAMPLES_PER_WORKER = 350  # fewer are checked before another process has started
+
+
+def require_own_digests(dataset: Dataset) -> None:
+    """Make sure that a set's digests and id lists are those that its record was made of; no image is read.
+
+    Raises:
+        BadInputError: they are not; the message names the file.
+    """
+    digests, record = dataset.digests, dataset.record
+    if fingerprint(digests, dataset.info.classes) != record.fingerprint:
+        path = dataset.root / DIGESTS_FILE
+        raise BadInputError(f"{path}: these digests do not make the set's fingerprint; {AGAIN}")
+    for split, parts in record.splits.items():
+        opened = Dataset(dataset.root, split)
+        for name, told in parts.items():
+            ids = opened.part(name).ids
+            unknown = [one for one in ids if one not in digests]
+            if unknown or part_record(digests, ids, split_hash(ids), dataset.info.classes) != told:
+                what = f"lists {unknown[0]!r}, which is no sample of the set" if unknown else "has other digests"
+                raise BadInputError(f"{dataset.root / RECORD_FILE}: {name} of the split {split} {what}; {AGAIN}")
+
+
+def verify(
+    dataset: Dataset, progress: Callable[[str, int, int], None], count: int | None = 1, remedy: str = AGAIN
+) -> None:
+    """Decode and check every image of a set again, and compare all its digests with those that were recorded.
+
+    `count` processes share the work; None takes the usable cores, as far as the set keeps them busy.
+
+    Raises:
+        BadInputError: something is not what was recorded of it; the message names the samples, and ends in `remedy`.
+    """
+    require_own_digests(dataset)
+    whole = Dataset(dataset.root)
+    ids = [sample_id for name in whole.parts for sample_id in whole.part(name).ids]
+    faults = _listed_faults(whole)
+    tasks = [_VerifyTask(ids[start : start + SAMPLES_PER_TASK]) for start in range(0, len(ids), SAMPLES_PER_TASK)]
+    if count is None:
+        count = min(usable_cores(), len(ids) // SAMPLES_PER_WORKER)
+    done = 0
+    with workers(min(count, len(tasks)), whole) as crew:
+        for number, found in crew.run(tasks):
+            faults += found
+            done += len(tasks[number].ids)
+            progress(f"verifying {dataset.root}", done, len(ids))
+    if faults:
+        title = f"{dataset.root}: {len(faults)} sample(s) are not what was recorded of them; {remedy}:"
+        raise BadInputError(enumerate_faults(title, sorted(faults)))
+
+
+def _listed_faults(dataset: Dataset) -> list[str]:
+    """Return where the shards of a part hold other samples than the default split says."""
+    faults = [f"{one}: has digests, but is in no part" for one in sorted(dataset.digests.keys() - _listed(dataset))]
+    for name in dataset.parts:
+        stored, listed = Counter(dataset.stored_ids(name)), Counter(dataset.part(name).ids)
+        faults += [f"{one}: is in a shard of {name}, but not in its list" for one in sorted(stored - listed)]
+        faults += [f"{one}: is listed in {name}, but in none of its shards" for one in sorted(listed - stored)]
+    return faults
+
+
+def _listed(dataset: Dataset) -> set[str]:
+    return {sample_id for name in dataset.parts for sample_id in dataset.part(name).ids}
+
+
+@dataclass(frozen=True)
+class _VerifyTask:
+    """Samples to look at again."""
+
+    ids: Sequence[str]
+
+    def run(self, dataset: Dataset) -> list[str]:
+        return [fault for sample_id in self.ids for fault in self._faults(dataset, sample_id)]
+
+    def _faults(self, dataset: Dataset, sample_id: str) -> Sequence[str]:
+        try:
+            look = look_at(dataset.sample(sample_id), dataset.info)
+        except BenchError as error:
+            return [f"{sample_id}: {error}"]
+        if look.digests is None:
+            return look.faults
+        recorded = dataset.look_up(dataset.digests, sample_id)
+        names = [name for name in SampleDigests.__slots__ if getattr(look.digests, name) != getattr(recorded, name)]
+        return [f"{sample_id}: {' and '.join(names)}"] if names else []
