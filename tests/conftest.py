@@ -12,6 +12,7 @@ import pytest
 from hypothesis import settings
 
 from cli_cases import run_in_process
+from hub_fixtures import hub  # noqa: F401
 from rgbt_bench.converters import Scan
 from rgbt_bench.converting import convert
 from rgbt_bench.datasets.sample import scenes
