@@ -52,6 +52,8 @@ def speaking(name: HubName, kind: Kind = "dataset") -> Iterator[None]:
     with _discreet():
         try:
             yield
+        except theirs.LocalTokenNotFoundError:
+            raise MissingError(f"{name}: nobody is logged in to the Hub; {_LOGIN}") from None
         except theirs.OfflineModeIsEnabled:
             raise MissingError(f"{name}: HF_HUB_OFFLINE is set, so the Hub is not asked; unset it") from None
         except theirs.GatedRepoError:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rgbt_bench.errors import HubError, MissingError
@@ -48,8 +49,8 @@ class Remote:
         assert self.name.revision is not None
         return self.name.revision
 
-    def fetch(self, path: str) -> Path:
-        """Return where a file of the commit lies in the user's cache, downloaded where it is not there yet.
+    def fetch(self, path: str, folder: Path | None = None) -> Path:
+        """Return where a file of the commit lies in `folder`, or else in the user's cache, downloaded if it has to be.
 
         Raises:
             MissingError: the commit has no such file.
@@ -60,11 +61,8 @@ class Remote:
         with speaking(self.name, self.kind):
             from huggingface_hub import hf_hub_download
 
-            found = Path(
-                hf_hub_download(
-                    self.name.repo_id, path, repo_type=self.kind, revision=self.revision, library_name="rgbt-bench"
-                )
-            )
+            download = partial(hf_hub_download, local_dir=folder, library_name="rgbt-bench")
+            found = Path(patiently(download, self.name.repo_id, path, repo_type=self.kind, revision=self.revision))
         if not self.files[path].is_content(found):
             found.resolve().unlink(missing_ok=True)
             found.unlink(missing_ok=True)
