@@ -120,10 +120,15 @@ def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode())
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write a value to `path` atomically, as readable JSON; NaN and infinity are refused."""
+def json_bytes(value: Any) -> bytes:
+    """Return a value as readable JSON; NaN and infinity are refused."""
     text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    write_bytes(path, text.encode(errors="backslashreplace"))  # bytes of a file name that are no UTF-8: as \udcXX
+    return text.encode(errors="backslashreplace")  # bytes of a file name that are no UTF-8: as \udcXX
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value to `path` atomically, as `json_bytes` has it."""
+    write_bytes(path, json_bytes(value))
 
 
 def _refuse_constant(name: str) -> Any:

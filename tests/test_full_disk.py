@@ -75,7 +75,7 @@ def test_a_shard_is_not_left_half_written_and_those_before_it_are_kept(calls, wh
     assert {path.name for path in out.parent.iterdir()} == {"set", ".set.lock"}
 
 
-@pytest.mark.parametrize("name", ["plan.json", "dataset.json", "README.md", "conversion.json"])
+@pytest.mark.parametrize("name", ["plan.json", "dataset.json", "README.md", "croissant.json", "conversion.json"])
 def test_a_record_that_cannot_be_written_leaves_the_old_set(name, pairs, out, monkeypatch):
     old = snapshot(out)
     write = files.write_with

@@ -126,7 +126,7 @@ def written_again(out, shard, before):
 def test_it_goes_on_where_it_stopped_and_ends_in_the_same_bytes(source, out):
     expected = whole(source, out)
     assert set(expected) == {
-        *("README.md", "conversion.json", "dataset.json", "digests.json", "splits/default.json"),
+        *("README.md", "conversion.json", "croissant.json", "dataset.json", "digests.json", "splits/default.json"),
         *("data/train-00000-of-00002.parquet", "data/train-00001-of-00002.parquet"),
     }
     shard, before = interrupted(source, out)
@@ -139,7 +139,7 @@ def test_it_goes_on_where_it_stopped_and_ends_in_the_same_bytes(source, out):
     ("where", "name"),
     [
         (writer.DatasetWriter, "_write_records"),
-        (writer, "write_card"),
+        (writer, "card_text"),
         (writer.DatasetWriter, "finish"),
         (writer.shutil, "rmtree"),
     ],

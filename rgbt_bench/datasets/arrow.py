@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 
 # A column is a dtype, "image", the names of classes, a struct of columns, or a list of a column, of any or one length.
-_Kind = str | tuple[str, ...] | dict[str, Any] | list[Any]
-_RECT: _Kind = ["float64", 4]
-_BOX: dict[str, _Kind] = {
+Kind = str | tuple[str, ...] | dict[str, Any] | list[Any]
+_RECT: Kind = ["float64", 4]
+_BOX: dict[str, Kind] = {
     "bbox": _RECT,
     "category": "",
     "area": "float64",
@@ -27,7 +27,8 @@ _BOX: dict[str, _Kind] = {
 }
 
 
-def _columns(classes: tuple[str, ...]) -> dict[str, _Kind]:
+def columns_of(classes: tuple[str, ...]) -> dict[str, Kind]:
+    """Return every column of a shard and what it holds."""
     return {
         "sample_id": "string",
         "rgb": "image",
@@ -45,17 +46,17 @@ def _columns(classes: tuple[str, ...]) -> dict[str, _Kind]:
 
 def arrow_schema(classes: tuple[str, ...]) -> pa.Schema:
     """Return the schema of a shard; its metadata lets `load_dataset` decode images and name classes."""
-    columns = _columns(classes)
+    columns = columns_of(classes)
     hub = json.dumps({"info": {"features": {name: _hub_feature(kind) for name, kind in columns.items()}}})
     return pa.schema({name: _arrow_type(kind) for name, kind in columns.items()}, metadata={"huggingface": hub})
 
 
 def card_features(classes: tuple[str, ...]) -> list[dict[str, Any]]:
     """Return the features as the front matter of a dataset card has them."""
-    return [{"name": name, **_card_feature(kind)} for name, kind in _columns(classes).items()]
+    return [{"name": name, **_card_feature(kind)} for name, kind in columns_of(classes).items()]
 
 
-def _arrow_type(kind: _Kind) -> pa.DataType:
+def _arrow_type(kind: Kind) -> pa.DataType:
     match kind:
         case "image":
             return pa.struct({"bytes": pa.binary(), "path": pa.string()})
@@ -70,7 +71,7 @@ def _arrow_type(kind: _Kind) -> pa.DataType:
     raise AssertionError(kind)
 
 
-def _hub_feature(kind: _Kind) -> dict[str, Any]:
+def _hub_feature(kind: Kind) -> dict[str, Any]:
     match kind:
         case "image":
             return {"_type": "Image"}
@@ -85,7 +86,7 @@ def _hub_feature(kind: _Kind) -> dict[str, Any]:
     raise AssertionError(kind)
 
 
-def _card_feature(kind: _Kind) -> dict[str, Any]:
+def _card_feature(kind: Kind) -> dict[str, Any]:
     match kind:
         case str():
             return {"dtype": kind}

@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 
 from rgbt_bench import __version__
 from rgbt_bench.datasets.arrow import arrow_schema, to_table
-from rgbt_bench.datasets.card import write_card
+from rgbt_bench.datasets.card import CARD_FILE, card_text, part_sizes
 from rgbt_bench.datasets.checks import checksums, sample_images
+from rgbt_bench.datasets.croissant import CROISSANT_FILE, dataset_croissant, shard_files
 from rgbt_bench.datasets.digests import SampleDigests, fingerprint
 from rgbt_bench.datasets.splits import DEFAULT_SPLIT, split_hash
 from rgbt_bench.datasets.store import (
@@ -28,7 +29,7 @@ from rgbt_bench.datasets.store import (
     part_record,
 )
 from rgbt_bench.errors import BadInputError, BenchError, UsageError
-from rgbt_bench.files import read_json, sha256_json, write_json, write_with
+from rgbt_bench.files import read_json, sha256_json, write_json, write_text, write_with
 from rgbt_bench.paths import PARTIAL, RECORD_FILE, REPLACED
 from rgbt_bench.schema import IMAGE_COLUMNS, SCHEMA_VERSION, DatasetInfo, SplitList, to_row
 
@@ -40,7 +41,9 @@ if TYPE_CHECKING:
 SHARD_BYTES = 256 * 1024 * 1024
 PLAN_FILE = "plan.json"
 REPORT_FILE = "conversion.json"
-_WRITTEN = frozenset({PLAN_FILE, REPORT_FILE, RECORD_FILE, DIGESTS_FILE, SPLITS_FOLDER, "README.md", "data"})
+_WRITTEN = frozenset(
+    {PLAN_FILE, REPORT_FILE, RECORD_FILE, DIGESTS_FILE, SPLITS_FOLDER, CARD_FILE, CROISSANT_FILE, "data"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +158,7 @@ class DatasetWriter:
         crew: Workers,
         progress: Callable[[str, int, int], None],
     ) -> DatasetRecord:
-        """Write the shards that are not there yet, then record, digests, split lists and card, all aside."""
+        """Write the shards that are not there yet, then record, digests, split lists, card and Croissant, all aside."""
         shards = plan_shards(planned, self.parts)
         plan = self._adopt_plan(shards)
         try:
@@ -184,7 +187,8 @@ class DatasetWriter:
         boxes = {part: Counter[str]() for part in splits[DEFAULT_SPLIT]}
         for one in planned:
             boxes[one.item.part].update(self.info.classes[box.category] for box in one.item.labels.objects)
-        write_card(self.aside, record, boxes)
+        write_text(self.aside / CARD_FILE, card_text(record, boxes, part_sizes(self.aside, record)))
+        write_json(self.aside / CROISSANT_FILE, dataset_croissant(record, shard_files(self.aside, record)))
         return record
 
     def finish(self, report: dict[str, Any]) -> None:
