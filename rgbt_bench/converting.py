@@ -20,6 +20,7 @@ from rgbt_bench.workers import Workers, usable_cores, workers
 
 OnError = Literal["fail", "skip"]
 Progress = Callable[[str, int, int], None]
+Require = Callable[[Sequence[PlannedSample]], None]
 FAULTS_SHOWN = 200
 ITEMS_PER_TASK = 16
 ITEMS_PER_WORKER = 350  # fewer are checked before another process has started
@@ -52,12 +53,14 @@ def convert(
     force: bool = False,
     progress: Progress = lambda stage, done, total: None,
     workers: int | None = 1,
+    require: Require = lambda planned: None,
 ) -> Report:
     """Convert a source into a dataset folder at `out`, whole or not at all.
 
     The whole source is looked at before anything is decided, so one run shows every fault. A killed conversion goes on
     where it stopped when it is started again. `workers` processes share the work, which are this one alone for 1; None
     takes the usable cores, as far as the set is large enough to keep them busy. Their number does not change a byte.
+    `require` is asked about the samples that are to be written, before any is, and raises what it has against them.
 
     Raises:
         BadInputError: faults were found and `on_error` is "fail", or nothing is left to convert.
@@ -66,7 +69,7 @@ def convert(
             `out`.replaced, or another process is converting to it.
         BenchError: a worker process was killed.
     """
-    _require_replaceable(out, force)
+    require_replaceable(out, force)
     if converter.needs_path and root is None:
         raise UsageError(converter.instructions())
     if root is not None:
@@ -78,15 +81,21 @@ def convert(
         _require_source(converter, root, out)
     place = out.resolve()  # so that `.` has a name
     with locked(place.with_name(f".{place.name}.lock"), f"the set {place.name}"):
-        _require_replaceable(out, force)  # who had the lock before us may have written it
+        require_replaceable(out, force)  # who had the lock before us may have written it
         require_own(place)
         spool = place.with_name(f".{place.name}.spool")
         with NoSource() if root is None else open_source(root, spool) as source:
-            return _convert(converter, source, out, on_error, progress, workers)
+            return _convert(converter, source, out, on_error, progress, workers, require)
 
 
 def _convert(
-    converter: Converter, source: Source, out: Path, on_error: OnError, progress: Progress, count: int | None
+    converter: Converter,
+    source: Source,
+    out: Path,
+    on_error: OnError,
+    progress: Progress,
+    count: int | None,
+    require: Require,
 ) -> Report:
     scan = converter.scan(source)
     _count_leaving_boxes(scan)
@@ -100,6 +109,7 @@ def _convert(
         if not planned:
             title = f"{source.root}: no sample is left to convert" + (":" if scan.faults else "")
             raise BadInputError(enumerate_faults(title, scan.faults, FAULTS_SHOWN))
+        require(planned)
         writer = DatasetWriter(out, converter.info, converter.parts, scan.layout, skipped)
         published = [split for split in converter.published_splits() if split.name != DEFAULT_SPLIT]
         record = writer.write(planned, [*published, *scan.named_splits], crew, progress)
@@ -108,7 +118,12 @@ def _convert(
     return report
 
 
-def _require_replaceable(out: Path, force: bool) -> None:
+def require_replaceable(out: Path, force: bool) -> None:
+    """Make sure that a set may be written to `out`.
+
+    Raises:
+        UsageError: something is there, and `force` is off or it is no converted set, or it is not UTF-8.
+    """
     if not _is_utf8(out.resolve()):
         raise UsageError(f"{out}: not UTF-8, which the format of the set cannot take; give --out another folder")
     if not out.exists():

@@ -6,6 +6,7 @@ from pathlib import Path
 from platformdirs import user_data_dir
 
 RECORD_FILE = "dataset.json"
+HUB_FILE = "hub.json"  # which commit of the Hub holds the set beside it
 PARTIAL = ".partial"  # ends the name of a set that is being converted: not to be read
 REPLACED = ".replaced"  # ends the name of the set before, until the new one is in its place
 

@@ -11,6 +11,9 @@ from PIL import Image as Pillow
 from cli_cases import only_object
 from rgbt_bench import cli, doctor, timing
 from rgbt_bench.cli.page import commands
+from rgbt_bench.datasets.store import Dataset
+from rgbt_bench.hub.names import HubName
+from rgbt_bench.hub.sets import set_files
 from rgbt_bench.predictions import Detections
 from run_cases import make_done
 
@@ -20,6 +23,8 @@ CALLS = {
     "inspect": "inspect sample",
     "splits": "splits sample",
     "export": "export sample --format coco --out EXPORT",
+    "push": "push sample --hub ann/sample --dry-run",
+    "pull": "pull ann/sample --out EXPORT",
     "list": "list tables",
     "show": "show ffkd-student",
     "run": "run ffkd-student --dataset sample --dry-run",
@@ -46,6 +51,12 @@ FAULTS = {
     "preview ./NOWHERE": (4, "no run here"),
     "preview ffkd-student-rgb --pairs 0": (2, "--pairs"),
     "preview ffkd-student-rgb --dataset sampel": (2, "Did you mean 'sample'"),
+    "push sample": (2, "Missing option '--hub'"),
+    "push sampel --hub ann/sample": (2, "Did you mean 'sample'"),
+    "push sample --hub sample": (2, "OWNER/NAME"),
+    "push sample --hub ann/sample --public": (2, "--accept-terms sample"),
+    "pull sample": (2, "OWNER/NAME"),
+    "pull bob/none": (4, "HF_HUB_OFFLINE is set"),
     "diff sample": (2, "Missing argument"),
     "diff sample sampel": (2, "Did you mean 'sample'"),
     "diff sample sample@x": (2, "split of sample 'x'"),
@@ -75,7 +86,7 @@ class Blind:
 
 
 @pytest.fixture
-def called(home, tiny_folder, tmp_path, monkeypatch, bench):
+def called(home, tiny_folder, tmp_path, monkeypatch, bench, request):
     """Call the command line where every command has what it needs."""
     shutil.copytree(tiny_folder, home / "datasets" / "sample")
     make_done(home, tiny_folder)
@@ -96,6 +107,10 @@ def called(home, tiny_folder, tmp_path, monkeypatch, bench):
     }
 
     def call(line, *more):
+        if line.startswith("pull ann"):
+            files = set_files(Dataset(tiny_folder), HubName("ann/sample"))
+            contents = {path: one if isinstance(one, bytes) else one.read_bytes() for path, one in files.items()}
+            request.getfixturevalue("hub").create_repo("ann/sample", files=contents)
         for word, name in names.items():
             line = line.replace(f"./{word}", str(tmp_path / name)).replace(word, str(tmp_path / name))
         return bench(*line.split(), *more, "--json")

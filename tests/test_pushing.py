@@ -97,6 +97,12 @@ def test_a_failed_commit_leaves_a_private_repository_without_anything_of_ours(hu
     assert content(repo) == {}
 
 
+def test_a_card_that_the_hub_does_not_take_is_named(hub):
+    with pytest.raises(BenchError, match=r"does not take the card, README.md: .*license"):
+        push(files={**FILES, "README.md": b"---\nlicense: as I like\n---\n"})
+    assert content(hub.repo("ann/set")) == {}
+
+
 def test_a_public_repository_is_not_pushed_to_in_silence(hub):
     hub.create_repo("ann/set", private=False)
     with pytest.raises(UsageError, match="the repository is public"):

@@ -14,7 +14,7 @@ from rgbt_bench.files import NO_ROOM
 from rgbt_bench.printing import console
 from rgbt_bench.torchrun import one_voice
 
-from . import catalogue, completing, data, manage, runs, scores, tools
+from . import catalogue, completing, data, hub, manage, runs, scores, tools
 from .options import json_alone
 
 app = typer.Typer(
@@ -96,6 +96,8 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "inspect": data.inspect,
     "splits": data.splits,
     "export": data.export,
+    "push": hub.push,
+    "pull": hub.pull,
     "list": catalogue.list_,
     "show": catalogue.show,
     "run": runs.run,

@@ -9,6 +9,7 @@ from rgbt_bench.errors import UsageError, unknown_name
 from rgbt_bench.printing import console
 from rgbt_bench.printing import data as shown
 
+from .hub import AcceptTerms, ManifestOnly, Public, push_after
 from .options import Json, emit
 
 
@@ -29,6 +30,12 @@ def convert(
     workers: Annotated[
         int | None, typer.Option(min=1, help="How many processes share the work; default: by cores and size.")
     ] = None,
+    push: Annotated[
+        str | None, typer.Option("--push", metavar="OWNER/NAME", help="Push the set to the Hugging Face Hub, too.")
+    ] = None,
+    public: Public = False,
+    accept_terms: AcceptTerms = None,
+    manifest_only: ManifestOnly = False,
     as_json: Json = False,
 ) -> None:
     """Convert a dataset's original archive into the RGB-T schema, with its digests."""
@@ -47,10 +54,14 @@ def convert(
     if out is None and path is not None and converter.needs_path:
         converter.locate(path)  # what a file describes is called as it says there
     folder = out or paths.datasets_home() / converter.info.name
+    following = push_after(push, public, accept_terms, manifest_only)
+    if following is not None:
+        following.require(converter.info, folder, force)
     with console.progress() as show:
         handling: OnError = "skip" if on_error == "skip" else "fail"
         report = run_conversion(converter, path, folder, handling, force, show, workers)
-    emit(as_json, report.to_dict(), lambda: shown.conversion(report.to_dict()))
+    content = report.to_dict() if following is None else report.to_dict() | {"push": following.run(folder)}
+    emit(as_json, content, lambda: shown.conversion(content))
 
 
 def splits(

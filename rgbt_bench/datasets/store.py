@@ -116,7 +116,7 @@ class Dataset:
 
     def __init__(self, root: Path, split: str = DEFAULT_SPLIT) -> None:
         self.root = root
-        self.record = _read_record(root)
+        self.record = read_record(root / RECORD_FILE)
         if split not in self.record.splits:
             raise unknown_name(f"split of {self.record.info.name}", split, self.record.splits)
         self.split = split
@@ -304,8 +304,13 @@ def dataset_info(name: str) -> DatasetInfo:
     return load_converter(name).info if name in converters() else open_dataset(name).info
 
 
-def _read_record(root: Path) -> DatasetRecord:
-    path = root / RECORD_FILE
+def read_record(path: Path) -> DatasetRecord:
+    """Return the record of a set from its file.
+
+    Raises:
+        MissingError: there is no such file.
+        BadInputError: it is no record, or of another version; the message names it.
+    """
     content = read_json(path)
     # First, because another version's record may have other fields.
     version = content.get("schema_version", SCHEMA_VERSION) if isinstance(content, dict) else SCHEMA_VERSION

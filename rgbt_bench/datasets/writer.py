@@ -30,7 +30,7 @@ from rgbt_bench.datasets.store import (
 )
 from rgbt_bench.errors import BadInputError, BenchError, UsageError
 from rgbt_bench.files import read_json, sha256_json, write_json, write_text, write_with
-from rgbt_bench.paths import PARTIAL, RECORD_FILE, REPLACED
+from rgbt_bench.paths import HUB_FILE, PARTIAL, RECORD_FILE, REPLACED
 from rgbt_bench.schema import IMAGE_COLUMNS, SCHEMA_VERSION, DatasetInfo, SplitList, to_row
 
 if TYPE_CHECKING:
@@ -41,8 +41,10 @@ if TYPE_CHECKING:
 SHARD_BYTES = 256 * 1024 * 1024
 PLAN_FILE = "plan.json"
 REPORT_FILE = "conversion.json"
+DOWNLOADS = ".cache"  # where the Hub's client keeps its own record of a download
 _WRITTEN = frozenset(
-    {PLAN_FILE, REPORT_FILE, RECORD_FILE, DIGESTS_FILE, SPLITS_FOLDER, CARD_FILE, CROISSANT_FILE, "data"}
+    {PLAN_FILE, REPORT_FILE, RECORD_FILE, HUB_FILE, DIGESTS_FILE, SPLITS_FOLDER, CARD_FILE, CROISSANT_FILE, "data"}
+    | {DOWNLOADS}
 )
 
 
@@ -140,6 +142,16 @@ def require_own(out: Path) -> None:
                 raise UsageError(f"{place / name}: not of a conversion, which clears that folder; move it elsewhere")
 
 
+def put_in_place(aside: Path, out: Path) -> None:
+    """Rename a finished folder to `out`, in place of the one that is there."""
+    replaced = out.with_name(out.name + REPLACED)
+    if out.exists():
+        shutil.rmtree(replaced, ignore_errors=True)  # of a conversion killed right here
+        out.rename(replaced)
+    aside.rename(out)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
 class DatasetWriter:
     """Writes one dataset folder: into `OUT.partial` first, which a second start completes, then renamed to `OUT`."""
 
@@ -196,12 +208,7 @@ class DatasetWriter:
         write_json(self.aside / REPORT_FILE, report)
         (self.aside / PLAN_FILE).unlink()
         self._remove_leftovers()
-        replaced = self.out.with_name(self.out.name + REPLACED)
-        if self.out.exists():
-            shutil.rmtree(replaced, ignore_errors=True)  # of a conversion killed right here
-            self.out.rename(replaced)
-        self.aside.rename(self.out)
-        shutil.rmtree(replaced, ignore_errors=True)
+        put_in_place(self.aside, self.out)
 
     def _adopt_plan(self, shards: Mapping[str, Sequence[PlannedSample]]) -> str:
         """Keep finished shards of an interrupted conversion of the same source; start over if the source changed."""

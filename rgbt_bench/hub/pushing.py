@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rgbt_bench.errors import HubError, UsageError, did_you_mean
+from rgbt_bench.errors import BadInputError, HubError, UsageError, did_you_mean
 
 from .client import client, is_passing, patiently, pause, speaking
 from .names import HubName, Kind
@@ -194,7 +194,7 @@ def _commit(
                 remote.name.repo_id, operations, commit_message=message, repo_type=remote.kind,
                 parent_commit=remote.revision,
             )  # fmt: skip
-        except HTTPError as error:
+        except HTTPError as error:  # among them one that is a ValueError
             now = open_remote(HubName(remote.name.repo_id), remote.kind)
             if now.revision != remote.revision:
                 if all(_is_there(now, path, content) for path, content in files.items()):
@@ -203,6 +203,8 @@ def _commit(
             if wait is None or not is_passing(error):
                 raise
             pause(error, wait)
+        except ValueError as error:
+            raise BadInputError(f"{remote.name}: the Hub does not take the card, README.md: {error}") from None
         else:
             return str(done.oid)
     raise AssertionError

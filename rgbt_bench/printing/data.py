@@ -4,6 +4,7 @@ import shlex
 from typing import Any
 
 from .console import figure, figure_table, line, rows
+from .hub import pushed
 
 _WORST_SHOWN = 10
 
@@ -21,6 +22,8 @@ def conversion(report: dict[str, Any]) -> None:
         line(fault)
     line(f"fingerprint {report['fingerprint']}")
     line(f"written to {report['out']}")
+    if "push" in report:
+        pushed(report["push"])
 
 
 def export(report: dict[str, Any]) -> None:

@@ -1,0 +1,399 @@
+"""Converted sets on the Hub: pushed whole or as a manifest, read without our code, pulled, rebuilt and verified."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import mlcroissant
+import pyarrow.parquet as pq
+import pytest
+
+from cli_cases import only_object
+from flir_cases import PAIRS, jpegs, put_coco
+from generated_pairs import snapshot
+from hub_fixtures import TOKEN
+from rgbt_bench.datasets.store import Dataset
+from rgbt_bench.hub.names import HubName
+from rgbt_bench.hub.sets import read_hub_record, set_files
+
+CHANGED = {"README.md", "croissant.json", "conversion.json"}  # what a pushed set has otherwise than its folder
+
+
+@pytest.fixture
+def original(tmp_path):
+    folder = tmp_path / "original"
+    put_coco(folder)
+    return folder
+
+
+@pytest.fixture
+def flir(home, bench, original):
+    code, _, err = bench("convert", "flir", original)
+    assert code == 0, err
+    return home / "datasets" / "flir"
+
+
+@pytest.fixture
+def pushed(hub, flir, bench):
+    code, out, err = bench("push", "flir", "--hub", "ann/flir", "--json")
+    assert code == 0, err
+    return only_object(out)
+
+
+@pytest.fixture
+def manifest(hub, flir, bench):
+    code, out, err = bench("push", "flir", "--hub", "ann/flir-ids", "--manifest-only", "--json")
+    assert code == 0, err
+    return only_object(out)
+
+
+def elsewhere(code):
+    """Run Python without our code on its path of modules, as somebody with `datasets` alone; return what it prints."""
+    code = f"import sys; sys.modules['rgbt_bench'] = None\n{code}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=os.environ)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_a_pushed_set_is_private_and_whole(hub, pushed, flir):
+    repo = hub.repo("ann/flir")
+    assert repo.private
+    assert pushed["private"]
+    assert pushed["revision"] == repo.head
+    there = {path: data for path, data in repo.files.items() if path not in CHANGED | {".gitattributes"}}
+    here = {path: data for path, data in snapshot(flir).items() if path not in CHANGED | {"hub.json"}}
+    assert there == here
+    assert read_hub_record(flir) == HubName("ann/flir", repo.head)
+
+
+def test_nothing_of_this_machine_is_pushed(hub, pushed, manifest, tmp_path):
+    for name in ("ann/flir", "ann/flir-ids"):
+        for path, data in hub.repo(name).files.items():
+            for secret in (str(tmp_path), str(Path.home()), TOKEN, os.uname().nodename):
+                assert secret.encode() not in data, (path, secret)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_load_dataset_reads_a_pushed_set_without_our_code(pushed, streaming):
+    printed = elsewhere(f"""
+from datasets import load_dataset
+found = load_dataset("ann/flir", revision={pushed["revision"]!r}, streaming={streaming})
+for part in found:
+    for row in found[part]:
+        print(part, row["sample_id"], row["rgb"].size, row["thermal"].mode, len(row["objects"]))
+print(found["train"].features["objects"].feature["category"].names)
+""").splitlines()
+    ids = {part: list(pairs) for part, pairs in PAIRS.items()}
+    assert {line.split()[1] for line in printed[:-1]} == {one for listed in ids.values() for one in listed}
+    assert all("(64, 48) L" in line for line in printed[:-1])
+    assert "person" in printed[-1]
+
+
+def test_load_dataset_reads_a_manifest(manifest):
+    printed = elsewhere(f"""
+from datasets import load_dataset
+found = load_dataset("ann/flir-ids", revision={manifest["revision"]!r})
+print(*sorted(found), *found["test"].column_names)
+print(found["test"][0])
+""")
+    assert "test train val sample_id source label_digest rgb_digest thermal_digest" in printed
+
+
+@pytest.mark.parametrize("name", ["ann/flir", "ann/flir-ids"])
+def test_the_pushed_croissant_is_valid(hub, pushed, manifest, name, tmp_path):
+    path = tmp_path / "croissant.json"
+    path.write_bytes(hub.repo(name).files["croissant.json"])
+    found = mlcroissant.Dataset(jsonld=path)
+    assert not found.metadata.ctx.issues.errors
+    files = [one for one in json.loads(path.read_text())["distribution"] if one["@type"] == "cr:FileObject"]
+    assert files
+    for one in files:
+        inner = one["contentUrl"].removeprefix(f"{hub.url}/datasets/{name}/resolve/main/")
+        assert len(hub.repo(name).files[inner]) == int(one["contentSize"].removesuffix(" B"))
+
+
+def test_a_card_that_the_hubs_own_reader_takes(hub, pushed, manifest):
+    from huggingface_hub import DatasetCard
+
+    card = DatasetCard(hub.repo("ann/flir").files["README.md"].decode())
+    assert card.data.license == "other"
+    assert "rgb-thermal" in card.data.tags
+    assert 'load_dataset("ann/flir"' in card.text
+    card = DatasetCard(hub.repo("ann/flir-ids").files["README.md"].decode())
+    assert "rgbt-bench pull ann/flir-ids --originals" in card.text
+
+
+def test_a_manifest_holds_no_pixel_and_no_label(hub, manifest):
+    files = hub.repo("ann/flir-ids").files
+    assert not any(path.startswith("data/") for path in files)
+    for part in PAIRS.values():
+        for sample_id in part:
+            for image in jpegs(sample_id):
+                assert all(image[200:260] not in data for data in files.values())
+    for path, data in files.items():
+        if path.startswith("manifest/"):
+            names = pq.read_schema(io.BytesIO(data)).names
+            assert names == ["sample_id", "source", "label_digest", "rgb_digest", "thermal_digest"]
+
+
+def test_a_pull_gives_the_same_set(pushed, flir, bench, tmp_path):
+    out = tmp_path / "pulled"
+    code, printed, err = bench("pull", f"ann/flir@{pushed['revision']}", "--out", out, "--json")
+    assert code == 0, err
+    report = only_object(printed)
+    assert report["fingerprint"] == Dataset(flir).record.fingerprint
+    assert (report["rebuilt"], report["samples"]) == (False, 8)
+    same = {path: data for path, data in snapshot(flir).items() if path not in CHANGED}
+    assert {path: data for path, data in snapshot(out).items() if path not in CHANGED} == same
+    assert sorted(path.name for path in tmp_path.iterdir() if "pulled" in path.name) == [".pulled.lock", "pulled"]
+
+
+def test_a_pull_goes_by_the_sets_name_where_nothing_is_said(pushed, flir, bench, home):
+    shutil.rmtree(flir)
+    assert bench("pull", "hub:ann/flir")[0] == 0
+    assert bench("inspect", "flir")[0] == 0
+    code, _, err = bench("pull", "ann/flir")
+    assert (code, "--force" in err) == (2, True)
+    assert bench("pull", "ann/flir", "--force")[0] == 0
+
+
+def test_a_pull_that_was_cut_goes_on_where_it_stopped(hub, pushed, bench, tmp_path):
+    hub.fail("GET", r"data/test|storage|cdn", status=403, times=99, after=1)
+    code, _, err = bench("pull", "ann/flir", "--out", tmp_path / "out")
+    assert code == 7, err
+    assert not (tmp_path / "out").exists()
+    hub.reset()
+    assert bench("pull", "ann/flir", "--out", tmp_path / "out")[0] == 0
+
+
+def test_a_manifest_and_the_originals_make_the_set_again(manifest, flir, original, bench, tmp_path):
+    out = tmp_path / "rebuilt"
+    code, printed, err = bench("pull", "ann/flir-ids", "--originals", original, "--out", out, "--json")
+    assert code == 0, err
+    report = only_object(printed)
+    assert report["rebuilt"]
+    assert report["other_splits"] == []
+    skipped = {"conversion.json", "hub.json"}
+    same = {path: data for path, data in snapshot(flir).items() if path not in skipped}
+    assert {path: data for path, data in snapshot(out).items() if path not in skipped} == same
+    assert read_hub_record(out).revision == manifest["revision"]
+
+
+def test_a_manifest_without_originals_says_how_to_get_them(manifest, bench, tmp_path):
+    code, _, err = bench("pull", "ann/flir-ids", "--out", tmp_path / "out")
+    assert code == 4
+    assert "--originals PATH" in err
+    assert "accept its terms" in err
+
+
+def other_pixels(original):
+    (path,) = original.rglob("FLIR_00699_PreviewData.jpg")
+    path.write_bytes(jpegs("FLIR_00001")[1])
+
+
+def other_label(original):
+    path = next(path for path in original.rglob("*train*.json"))
+    path.write_text(path.read_text().replace('"bbox": [20, 10, 30, 20]', '"bbox": [20, 10, 30, 21]', 1))
+
+
+def one_less(original):
+    for path in original.rglob("*FLIR_00700*"):
+        path.unlink()
+    for path in original.rglob("*.json"):
+        content = json.loads(path.read_text())
+        gone = {one["id"] for one in content["images"] if "FLIR_00700" in one["file_name"]}
+        content["images"] = [one for one in content["images"] if one["id"] not in gone]
+        content["annotations"] = [one for one in content["annotations"] if one["image_id"] not in gone]
+        path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (other_pixels, "FLIR_00699: another thermal"),
+        (other_label, "FLIR_00699: another label"),
+        (one_less, "FLIR_00700: not in these originals"),
+    ],
+)
+def test_other_originals_are_named_by_sample_and_nothing_is_written(manifest, original, bench, tmp_path, change, words):
+    change(original)
+    code, _, err = bench("pull", "ann/flir-ids", "--originals", original, "--out", tmp_path / "out")
+    assert (code, words in err) == (3, True), err
+    assert "not the manifest's in 1 of 8 samples; nothing was written" in err
+    assert not (tmp_path / "out").exists()
+
+
+def tamper(hub, name, path, change):
+    """Let the owner of a repository commit another content of a file."""
+    repo = hub.repo(name)
+    repo.commit({**repo.files, path: change(repo.files[path])})
+
+
+def edited(change):
+    def edit(data):
+        content = json.loads(data)
+        change(content)
+        return json.dumps(content).encode()
+
+    return edit
+
+
+def another_box(data):
+    table = pq.read_table(io.BytesIO(data))
+    rows = table.to_pylist()
+    row = next(row for row in rows if row["objects"])
+    row["objects"][0]["bbox"][2] += 1
+    sink = io.BytesIO()
+    pq.write_table(table.from_pylist(rows, schema=table.schema), sink)
+    return sink.getvalue()
+
+
+TEST = "data/test-00000-of-00001.parquet"
+
+
+@pytest.mark.parametrize(
+    ("path", "change", "code", "words"),
+    [
+        (TEST, another_box, 3, "label"),
+        (TEST, lambda data: data[:-100], 3, "not a readable shard"),
+        ("dataset.json", edited(lambda one: one.update(fingerprint="0" * 64)), 3, "do not make the set's fingerprint"),
+        ("dataset.json", edited(lambda one: one["shards"].update(test=["../../evil.parquet"])), 3, "which no set has"),
+        ("dataset.json", edited(lambda one: one["splits"].update({"../x": {}})), 3, "which no set has"),
+        (
+            "dataset.json",
+            edited(lambda one: one["shards"].update(test=["test-00000-of-00002.parquet"])),
+            3,
+            "not there",
+        ),
+        ("dataset.json", edited(lambda one: one.update(schema_version=99)), 3, "schema version 99"),
+        ("dataset.json", lambda data: b"[]", 3, "not a dataset record"),
+        ("digests.json", lambda data: b"{}", 3, "do not make the set's fingerprint"),
+        ("splits/default.json", lambda data: b"{}", 3, "are not those that dataset.json has the hash of"),
+    ],
+)
+def test_a_damaged_repository_is_refused_and_leaves_nothing(hub, pushed, bench, tmp_path, path, change, code, words):
+    tamper(hub, "ann/flir", path, change)
+    found, _, err = bench("pull", "ann/flir", "--out", tmp_path / "out")
+    assert (found, words in err) == (code, True), err
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "evil.parquet").exists()
+    assert bench("pull", f"ann/flir@{pushed['revision']}", "--out", tmp_path / "out")[0] == 0
+
+
+def test_what_is_no_set_of_ours_is_said(hub, bench, tmp_path):
+    hub.create_repo("bob/other", private=False, files={"train.csv": b"a,b\n"})
+    code, _, err = bench("pull", "bob/other")
+    assert (code, "no set of rgbt-bench is there" in err) == (2, True), err
+
+
+def test_originals_are_for_a_manifest(pushed, original, bench, tmp_path):
+    code, _, err = bench("pull", "ann/flir", "--originals", original, "--out", tmp_path / "out")
+    assert (code, "leave --originals out" in err) == (2, True), err
+
+
+def test_public_needs_the_terms_by_their_own_name(hub, flir, bench):
+    code, _, err = bench("push", "flir", "--hub", "ann/flir", "--public")
+    assert code == 2
+    assert Dataset(flir).info.licence.split(".")[0] in err
+    assert "add --accept-terms flir" in err
+    code, _, err = bench("push", "flir", "--hub", "ann/flir", "--public", "--accept-terms", "m3fd")
+    assert (code, "the set is flir" in err) == (2, True)
+    assert not hub.requests
+    assert bench("push", "flir", "--hub", "ann/flir", "--public", "--accept-terms", "flir")[0] == 0
+    assert not hub.repo("ann/flir").private
+
+
+def test_a_manifest_may_be_public_without_the_terms(hub, flir, bench):
+    assert bench("push", "flir", "--hub", "ann/ids", "--public", "--manifest-only")[0] == 0
+    assert not hub.repo("ann/ids").private
+
+
+def test_a_history_with_pixels_is_not_made_public_by_a_manifest(hub, pushed, flir, bench):
+    code, _, err = bench("push", "flir", "--hub", "ann/flir", "--manifest-only")
+    assert (code, "holds a whole set, and this is a manifest" in err) == (2, True), err
+    repo = hub.repo("ann/flir")
+    repo.commit(dict.fromkeys(path for path in repo.files if path.startswith("data/")))
+    code, _, err = bench("push", "flir", "--hub", "ann/flir", "--manifest-only", "--public")
+    assert (code, "holds the set itself" in err) == (2, True), err
+    assert hub.repo("ann/flir").private
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({"model.safetensors": b"x"}, "holds something else (model.safetensors)"),
+        ({"dataset.json": b'{"info": {"name": "m3fd"}}'}, "holds the dataset 'm3fd', not 'flir'"),
+        ({"dataset.json": b"[]"}, "is none of ours"),
+    ],
+)
+def test_a_repository_of_something_else_is_not_overwritten(hub, flir, bench, files, words):
+    hub.create_repo("ann/flir", files=files)
+    code, _, err = bench("push", "flir", "--hub", "ann/flir")
+    assert (code, words in err) == (2, True), err
+    assert hub.repo("ann/flir").files.keys() - {".gitattributes"} == files.keys()
+
+
+def test_an_empty_repository_made_in_a_browser_is_taken(hub, flir, bench):
+    hub.create_repo("ann/flir", files={"README.md": b"---\nlicense: other\n---\n"})
+    assert bench("push", "flir", "--hub", "ann/flir")[0] == 0
+
+
+def test_a_set_whose_records_do_not_fit_is_not_pushed(hub, flir, bench):
+    (flir / "digests.json").write_text("{}")
+    code, _, err = bench("push", "flir", "--hub", "ann/flir")
+    assert (code, "digests.json" in err) == (3, True), err
+    assert not hub.requests
+
+
+def test_convert_pushes_what_it_made(hub, original, home, bench):
+    code, out, err = bench("convert", "flir", original, "--push", "ann/flir", "--json")
+    assert code == 0, err
+    assert only_object(out)["push"]["revision"] == hub.repo("ann/flir").head
+    code, _, err = bench("convert", "flir", original, "--push", "ann/flir")
+    assert (code, "rgbt-bench push" in err) == (2, True), err
+
+
+def test_convert_asks_about_the_push_before_it_begins(hub, original, home, bench):
+    for options, words in (
+        (["--push", "bob/flir"], "neither you"),
+        (["--push", "ann/flir", "--public"], "--accept-terms flir"),
+        (["--public"], "give --push"),
+        (["--manifest-only"], "give --push"),
+        (["--push", "flir"], "OWNER/NAME"),
+    ):
+        code, _, err = bench("convert", "flir", original, *options)
+        assert (code, words in err) == (2, True), err
+    assert not (home / "datasets" / "flir").exists()
+
+
+def test_a_push_that_fails_after_the_conversion_says_how_to_go_on(hub, original, home, bench):
+    hub.fail("POST", "/commit/", status=403, times=9)
+    code, _, err = bench("convert", "flir", original, "--push", "ann/flir")
+    assert code == 7
+    assert f"rgbt-bench push {home / 'datasets' / 'flir'} --hub ann/flir" in err
+    hub.reset()
+    assert bench("push", "flir", "--hub", "ann/flir")[0] == 0
+
+
+def test_a_dry_run_lists_the_files_and_asks_nobody(hub, flir, bench):
+    code, out, err = bench("push", "flir", "--hub", "ann/flir", "--dry-run", "--json")
+    assert code == 0, err
+    content = only_object(out)
+    assert content["files"].keys() == set_files(Dataset(flir), HubName("ann/flir")).keys()
+    assert not hub.requests
+
+
+def test_a_users_own_set_is_rebuilt_by_its_description(hub, tmp_path, bench, flir):
+    out = tmp_path / "export"
+    assert bench("export", "flir", "--format", "coco", "--out", out)[0] == 0
+    (description,) = out.glob("*.y*ml")
+    description.write_text(description.read_text().replace("name: flir", "name: mine"))
+    code, _, err = bench("convert", "custom", out, "--push", "ann/mine", "--manifest-only")
+    assert code == 0, err
+    code, printed, err = bench("pull", "ann/mine", "--originals", out, "--out", tmp_path / "again")
+    assert code == 0, err
+    assert "rebuilt from your originals" in printed
