@@ -12,7 +12,7 @@ from hub_card import card_data, check_card
 from hub_store import HubError, User
 
 KINDS = {"models": "model", "datasets": "dataset", "spaces": "space"}
-API = r"/api/(?P<kind>models|datasets)/(?P<id>[^/]+/[^/]+)"
+API = r"/api/(?P<kind>models|datasets)/(?P<id>[^/]+(?:/[^/]+)?)"
 ROUTES = []
 
 
@@ -29,9 +29,12 @@ class Call:
 
     def json(self):
         try:
-            return json.loads(self.body or b"{}")
+            found = json.loads(self.body or b"{}")
         except ValueError as error:
             raise HubError(400, f"The body is no JSON: {error}") from None
+        if not isinstance(found, dict):
+            raise HubError(400, "The body is no JSON object")
+        return found
 
     def option(self, name, default=None):
         return self.query.get(name, [default])[0]
@@ -52,7 +55,9 @@ def as_json(value, status=200, **headers):
 
 
 def error_answer(error):
-    headers = {"X-Error-Message": str(error), **error.headers}
+    # A header holds one line of ASCII.
+    message = " ".join(error.message.split()).encode("ascii", "backslashreplace").decode()
+    headers = {"X-Error-Message": message, **error.headers}
     if error.code:
         headers["X-Error-Code"] = error.code
     return as_json({"error": error.message}, error.status, **headers)
@@ -183,7 +188,7 @@ def create_repo(hub, call):
     except HubError as error:
         if error.status != 409:
             raise
-        return as_json({"error": error.message, "url": url}, 409, **{"X-Error-Message": error.message})
+        return as_json({"error": error.message, "url": url}, 409)
     return as_json({"url": url, "name": repo_id, "id": repo.uid, "private": repo.private})
 
 
@@ -306,6 +311,12 @@ def commits(hub, call, kind, id, revision):  # noqa: A002
         for each in hub.repo(call, kind, id).history(revision)
     ]
     return hub.pages(call, items, min(50, hub.page_size))
+
+
+@route("GET", API + r"/(?:parquet|croissant)(?:/.*)?")
+def indexed(hub, call, kind, id):  # noqa: A002
+    hub.repo(call, kind, id)
+    raise HubError(404, "The dataset viewer has not indexed this repo")
 
 
 @route("GET", API + "/lfs-files")

@@ -3,6 +3,7 @@
 import importlib
 import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -73,7 +74,7 @@ class Waits:
 
 def reread_environment():
     """Let what is read once, at import, be read again; drop connections and listings of another Hub."""
-    from huggingface_hub import constants, file_download, hf_api, hf_file_system, repocard  # noqa: F401
+    from huggingface_hub import constants, hf_api, hf_file_system
     from huggingface_hub.utils import _cache_assets, _detect_agent, _hf_uris, _http
 
     _http.close_session()
@@ -90,7 +91,8 @@ def reread_environment():
         )
     )
     _cache_assets.HF_ASSETS_CACHE = constants.HF_ASSETS_CACHE
-    sys.modules["huggingface_hub.utils.tqdm"].HF_HUB_DISABLE_PROGRESS_BARS = constants.HF_HUB_DISABLE_PROGRESS_BARS
+    bars = importlib.import_module("huggingface_hub.utils.tqdm")
+    bars.HF_HUB_DISABLE_PROGRESS_BARS = constants.HF_HUB_DISABLE_PROGRESS_BARS
     _hf_uris.parse_hf_uri.cache_clear()
     _detect_agent._registry = None
     hf_api.api.endpoint = constants.ENDPOINT
@@ -100,6 +102,28 @@ def reread_environment():
     hf_file_system.hffs.invalidate_cache()
 
 
+@contextmanager
+def turned_to(server, home, monkeypatch):
+    """Turn this process and those it starts to a Hub; at the end undo all changes of `monkeypatch`."""
+    from huggingface_hub import file_download
+    from huggingface_hub.utils import _http
+
+    for name in FOREIGN:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment(server.url, home).items():
+        monkeypatch.setenv(name, value)
+    reread_environment()
+    server.waits = []
+    for module in (_http, file_download):
+        monkeypatch.setattr(module, "time", Waits(server.waits))
+    try:
+        yield server
+    finally:
+        # Now, not after the test's own fixtures: what is read again must not be this Hub's.
+        monkeypatch.undo()
+        reread_environment()
+
+
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
     """A Hub with ann of the organisation lab, whose token is set, and bob; `hub.waits` lists the client's waits.
@@ -107,24 +131,8 @@ def hub(tmp_path, monkeypatch):
     At its end all changes of the test's `monkeypatch` are undone.
     """
     pytest.importorskip("huggingface_hub")
-    from huggingface_hub import file_download
-    from huggingface_hub.utils import _http
-
-    with HubServer() as server:
+    with HubServer() as server, turned_to(server, tmp_path / "huggingface", monkeypatch):
         server.add_user("ann", TOKEN, orgs=("lab",))
         server.add_user("bob", BOBS_TOKEN)
-        server.waits = []
-        for name in FOREIGN:
-            monkeypatch.delenv(name, raising=False)
-        for name, value in environment(server.url, tmp_path / "huggingface").items():
-            monkeypatch.setenv(name, value)
-        reread_environment()
-        for module in (_http, file_download):
-            monkeypatch.setattr(module, "time", Waits(server.waits))
-        try:
-            yield server
-        finally:
-            # Now, not after this fixture: what is read again must not be this Hub's.
-            monkeypatch.undo()
-            reread_environment()
+        yield server
     assert not server.errors, server.errors

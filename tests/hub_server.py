@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+import sys
 import threading
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -108,8 +109,8 @@ class HubServer:
         """Let requests fail whose method matches fully and whose path with its query matches somewhere.
 
         The first `after` of them pass; the next `times` get the `status`, or are cut off after `cut_after` bytes of
-        the body (the request's, if it has one, else the answer's), or are carried out with their answer lost. `do`
-        is called with this server once the request is in, before it is carried out.
+        the body (the request's, if it has one, else the answer's; it must be longer), or are carried out with their
+        answer lost. `do` is called with this server once the request is in, before it is carried out.
         """
         fault = Fault(method, path_regex, times, after, status, cut_after, headers or {}, do, lose_answer)
         self.faults.append(fault)
@@ -160,7 +161,10 @@ class Listener(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request, client_address):
-        """A client may go away at any time."""
+        """Keep what is a fault of this server; a client may go away at any time."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            self.hub.errors.append(error)
 
     def stop(self):
         self.shutdown()
@@ -192,7 +196,11 @@ class Handler(BaseHTTPRequestHandler):
             answer = self.failed(fault) if fault and fault.status else self.answer(body)
             if fault and fault.lose_answer:
                 raise CutError
-            self.send(answer, None if body else cut)
+            self.send(answer, cut)
+            if cut is not None:
+                hub.errors.append(
+                    AssertionError(f"{self.command} {self.path}: no body of more than {cut} bytes to cut")
+                )
         except (CutError, ConnectionError):
             self.close_connection = True
 
@@ -215,7 +223,7 @@ class Handler(BaseHTTPRequestHandler):
             room = len(part) if cut is None else max(0, min(len(part), cut - self.record.received))
             self.record.received += room
             parts.append(part[:room])
-            if cut is not None and self.record.received >= cut:
+            if cut is not None and room < len(part):
                 raise CutError
         return b"".join(parts)
 
@@ -245,12 +253,13 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return
-        body = answer.body if cut is None else answer.body[:cut]
+        cuts = cut is not None and not self.record.received and cut < len(answer.body)
+        body = answer.body[:cut] if cuts else answer.body
         for start in range(0, len(body), CHUNK):
             part = body[start : start + CHUNK]
             self.record.sent += len(part)
             self.wfile.write(part)
-        if cut is not None:
+        if cuts:
             raise CutError
 
 

@@ -278,7 +278,7 @@ class Store:
             return self.repos[kind, repo_id]
 
     def by_uid(self, uid):
-        repo = next((repo for repo in self.repos.values() if repo.uid == uid), None)
+        repo = next((repo for repo in list(self.repos.values()) if repo.uid == uid), None)
         if repo is None:
             raise HubError(404, "The repo of this object is gone")
         return repo

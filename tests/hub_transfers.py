@@ -12,7 +12,7 @@ from hub_card import check_card
 from hub_store import REGULAR_LIMIT, Entry, HubError
 
 LFS_TYPE = "application/vnd.git-lfs+json"
-GIT = r"/(?P<kind>datasets/|)(?P<id>[^/]+/[^/]+)"
+GIT = r"/(?P<kind>datasets/|)(?P<id>[^/]+(?:/[^/]+)?)"
 
 
 def kind_of(prefix):
