@@ -318,10 +318,3 @@ def test_what_is_not_there_is_not_served(hub, api):
     for asked in (b"{", b"[]", b'{"name": "..", "organization": "ann"}'):
         response = get_session().post(f"{hub.url}/api/repos/create", content=asked, headers=headers)
         assert response.status_code == 400
-
-
-def test_other_tests_have_no_hub():
-    from huggingface_hub import constants, hf_file_system
-
-    assert constants.is_offline_mode()
-    assert {constants.ENDPOINT, hf_file_system.hffs.endpoint, HfApi().endpoint} == {"https://huggingface.co"}

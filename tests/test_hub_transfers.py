@@ -3,6 +3,8 @@
 import hashlib
 import io
 import json
+import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +20,7 @@ from huggingface_hub import (
     HfApi,
     HfFileSystem,
     constants,
+    hf_api,
     hf_file_system,
     hf_hub_download,
     snapshot_download,
@@ -26,7 +29,6 @@ from huggingface_hub.errors import (
     EntryNotFoundError,
     HfHubHTTPError,
     LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
     RevisionNotFoundError,
 )
 from huggingface_hub.utils import get_session
@@ -234,18 +236,21 @@ def test_faults_pass_over_and_end(hub, repo):
 
 
 def test_after_its_test_a_hub_is_gone(tmp_path):
+    before = dict(os.environ)
     with pytest.MonkeyPatch.context() as patch, HubServer() as server, turned_to(server, tmp_path, patch):
         server.add_user("ann", TOKEN)
         assert HfApi().whoami()["name"] == "ann"
         # A change of the test itself, too.
         patch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
         held, url = get_session(), server.url
-        assert held.get(f"{url}/api/agent-harnesses").status_code == 200
-    assert constants.ENDPOINT == "https://huggingface.co"
-    with pytest.raises(OfflineModeIsEnabled):
-        HfApi().whoami(token=TOKEN)
-    assert str(tmp_path) not in constants.HF_HUB_CACHE
+    assert dict(os.environ) == before
+    home = before.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+    assert {constants.ENDPOINT, hf_file_system.hffs.endpoint, hf_api.api.endpoint, HfApi().endpoint} == {home}
+    assert constants.is_offline_mode() == constants._is_true(before["HF_HUB_OFFLINE"])
+    assert str(tmp_path) not in f"{constants.HF_HUB_CACHE} {constants.HF_TOKEN_PATH}"
     assert held.is_closed
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])))
 
 
 LOAD = """
