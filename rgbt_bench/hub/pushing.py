@@ -204,7 +204,8 @@ def _commit(
                 raise
             pause(error, wait)
         except ValueError as error:
-            raise BadInputError(f"{remote.name}: the Hub does not take the card, README.md: {error}") from None
+            told = " ".join(str(error).split())[:300]
+            raise BadInputError(f"{remote.name}: the Hub does not take the card, README.md: {told}") from None
         else:
             return str(done.oid)
     raise AssertionError
