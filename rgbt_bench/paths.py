@@ -28,6 +28,11 @@ def converted_sets() -> list[Path]:
     return sorted(folder for folder in found if folder.suffix not in (PARTIAL, REPLACED))
 
 
+def hub_cache() -> Path:
+    """Return the folder of what was read of sets on the Hub; it can be deleted, and is fetched again."""
+    return home() / "hub"
+
+
 def runs_home() -> Path:
     """Return the folder of runs."""
     return home() / "runs"

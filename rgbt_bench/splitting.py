@@ -86,7 +86,7 @@ def split_effect(name: str, predictions: Path) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     scored: dict[str, dict[str, Any]] = {}
     for split in (dataset.split, *others):
-        opened = Dataset(dataset.root, split)
+        opened = dataset.under(split)
         for part in map(opened.part, opened.parts):
             row = _effect(part, everything.ids, detections, predicted, seen, scored)
             base = next((one for one in rows if one["split"] == dataset.split and one["part"] == part.name), None)
@@ -115,7 +115,7 @@ def _known(name: str) -> tuple[Dataset | None, dict[str, SplitList]]:
 def _ids(split: str, dataset: Dataset | None, published: SplitList | None) -> Mapping[str, Sequence[str]]:
     if published or dataset is None:
         return published.parts if published else {}
-    opened = Dataset(dataset.root, split)
+    opened = dataset.under(split)
     return {part: opened.part(part).ids for part in opened.parts}
 
 

@@ -61,7 +61,7 @@ def manifest_card_text(record: DatasetRecord, sizes: Mapping[str, PartSize], col
 
 def dataset_card(dataset: Dataset, place: str = HERE, revision: str = "") -> str:
     """Return the card of a set on disk as `card_text` does; its boxes are counted without reading an image."""
-    whole = dataset if dataset.split == DEFAULT_SPLIT else Dataset(dataset.root)
+    whole = dataset.under(DEFAULT_SPLIT)
     classes = whole.info.classes
     boxes = {
         part: Counter(classes[box.category] for labels in whole.part(part).labels for box in labels.objects)

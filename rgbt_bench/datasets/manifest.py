@@ -29,7 +29,7 @@ def manifest_files(
         MissingError: a shard, from which the samples' places in the original are read, is missing.
         BadInputError: the set is damaged.
     """
-    whole = dataset if dataset.split == DEFAULT_SPLIT else Dataset(dataset.root)
+    whole = dataset.under(DEFAULT_SPLIT)
     record = whole.record
     tables = {part: _rows(whole, part) for part in whole.parts}
     parquet = {part: _parquet(table) for part, table in tables.items()}
@@ -78,6 +78,6 @@ def _digests(whole: Dataset) -> dict[str, list[str | None]]:
 
 def _split(whole: Dataset, name: str) -> dict[str, list[str]]:
     """Return the id lists of a named split as its file has them; a part without samples is in no record."""
-    split = Dataset(whole.root, name)
+    split = whole.under(name)
     listed = read_json(whole.root / SPLITS_FOLDER / f"{name}.json")
     return {part: list(split.part(part).ids) if part in split.parts else [] for part in listed}

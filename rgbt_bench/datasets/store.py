@@ -16,6 +16,7 @@ from rgbt_bench.datasets.digests import SampleDigests, split_digests
 from rgbt_bench.datasets.splits import DEFAULT_SPLIT, dataset_name, parse_dataset_name, require_part, split_hash
 from rgbt_bench.errors import BadInputError, MissingError, unknown_name
 from rgbt_bench.files import read_json
+from rgbt_bench.hub.names import is_hub_name
 from rgbt_bench.paths import RECORD_FILE
 from rgbt_bench.registry import converters, load_converter
 from rgbt_bench.schema import (
@@ -114,6 +115,8 @@ class Part(Sequence[Sample]):
 class Dataset:
     """A converted set on disk, read under one of its named splits."""
 
+    remedy = AGAIN
+
     def __init__(self, root: Path, split: str = DEFAULT_SPLIT) -> None:
         self.root = root
         self.record = read_record(root / RECORD_FILE)
@@ -128,6 +131,10 @@ class Dataset:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc]
+
+    def under(self, split: str) -> "Dataset":
+        """Return the same set under another of its named splits; itself where it is under that one."""
+        return self if split == self.split else Dataset(self.root, split)
 
     @property
     def info(self) -> DatasetInfo:
@@ -211,12 +218,20 @@ class Dataset:
 
     def _read_group(self, shard: str, group: int) -> pa.Table:
         """Read a row group and keep it, in place of the oldest ones where there are too many bytes of them."""
-        with self._reading(shard) as parquet:
-            table = parquet.read_row_group(group, use_threads=False)
+        table = self._group_table(shard, group)
         while self._groups and table.nbytes + sum(kept.nbytes for kept in self._groups.values()) > KEPT_BYTES:
             del self._groups[next(iter(self._groups))]
         self._groups[shard, group] = table
         return table
+
+    def _group_table(self, shard: str, group: int) -> pa.Table:
+        """Return a row group with its images."""
+        with self._reading(shard) as parquet:
+            return parquet.read_row_group(group, use_threads=False)
+
+    def _shard_file(self, shard: str) -> Path:
+        """Return the file that a shard's labels are read from."""
+        return self.root / "data" / shard
 
     @cached_property
     def digests(self) -> dict[str, SampleDigests]:
@@ -234,7 +249,7 @@ class Dataset:
             BadInputError: no shard has the sample.
         """
         if sample_id not in found:
-            raise BadInputError(f"{self.root}: no shard holds the sample {sample_id!r}; {AGAIN}")
+            raise BadInputError(f"{self.root}: no shard holds the sample {sample_id!r}; {self.remedy}")
         return found[sample_id]
 
     @property
@@ -244,14 +259,14 @@ class Dataset:
     @contextmanager
     def _reading(self, shard: str) -> Iterator[pq.ParquetFile]:
         """Open a shard; whatever is wrong with it becomes an error that names the file."""
-        path = self.root / "data" / shard
+        path = self._shard_file(shard)
         try:
             with pq.ParquetFile(path, page_checksum_verification=True) as parquet:
                 yield parquet
         except FileNotFoundError:
-            raise MissingError(f"{path}: the shard is missing; {AGAIN}") from None
+            raise MissingError(f"{path}: the shard is missing; {self.remedy}") from None
         except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
-            raise BadInputError(f"{path}: not a readable shard ({error}); {AGAIN}") from None
+            raise BadInputError(f"{path}: not a readable shard ({error}); {self.remedy}") from None
 
 
 def part_record(
@@ -269,12 +284,17 @@ def part_record(
 
 
 def open_dataset(name: str) -> Dataset:
-    """Open a converted set by name (`flir`, `flir@official`) or by folder (`./my/flir`, `./my/flir@official`).
+    """Open a set by name (`flir`, `flir@official`), by folder (`./my/flir@official`) or on the Hub (`hub:ann/flir`).
 
     Raises:
         MissingError: there is no such set; the message says how to make it.
         UsageError: the set has no such split.
+        HubError: the Hub cannot be reached.
     """
+    if is_hub_name(name):
+        from rgbt_bench.hub.streaming import HubDataset, parse_hub_dataset  # it imports this module
+
+        return HubDataset(*parse_hub_dataset(name))
     text, split = parse_dataset_name(name)
     home = paths.datasets_home()
     is_path = "/" in text or "\\" in text or text in (".", "..")

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from rgbt_bench.datasets.checks import look_at
 from rgbt_bench.datasets.digests import SampleDigests, fingerprint
-from rgbt_bench.datasets.splits import split_hash
+from rgbt_bench.datasets.splits import DEFAULT_SPLIT, split_hash
 from rgbt_bench.datasets.store import AGAIN, DIGESTS_FILE, Dataset, part_record
 from rgbt_bench.errors import BadInputError, BenchError, enumerate_faults
 from rgbt_bench.paths import RECORD_FILE
+from rgbt_bench.schema import DatasetInfo, Sample
 from rgbt_bench.workers import usable_cores, workers
 
 SAMPLES_PER_TASK = 64
@@ -27,7 +28,7 @@ def require_own_digests(dataset: Dataset) -> None:
         path = dataset.root / DIGESTS_FILE
         raise BadInputError(f"{path}: these digests do not make the set's fingerprint; {AGAIN}")
     for split, parts in record.splits.items():
-        opened = Dataset(dataset.root, split)
+        opened = dataset.under(split)
         for name, told in parts.items():
             ids = opened.part(name).ids
             unknown = [one for one in ids if one not in digests]
@@ -47,7 +48,7 @@ def verify(
         BadInputError: something is not what was recorded of it; the message names the samples, and ends in `remedy`.
     """
     require_own_digests(dataset)
-    whole = Dataset(dataset.root)
+    whole = dataset.under(DEFAULT_SPLIT)
     ids = [sample_id for name in whole.parts for sample_id in whole.part(name).ids]
     faults = _listed_faults(whole)
     tasks = [_VerifyTask(ids[start : start + SAMPLES_PER_TASK]) for start in range(0, len(ids), SAMPLES_PER_TASK)]
@@ -89,11 +90,17 @@ class _VerifyTask:
 
     def _faults(self, dataset: Dataset, sample_id: str) -> Sequence[str]:
         try:
-            look = look_at(dataset.sample(sample_id), dataset.info)
+            return sample_faults(dataset.sample(sample_id), dataset.info, dataset.digests.get(sample_id))
         except BenchError as error:
             return [f"{sample_id}: {error}"]
-        if look.digests is None:
-            return look.faults
-        recorded = dataset.look_up(dataset.digests, sample_id)
-        names = [name for name in SampleDigests.__slots__ if getattr(look.digests, name) != getattr(recorded, name)]
-        return [f"{sample_id}: {' and '.join(names)}"] if names else []
+
+
+def sample_faults(sample: Sample, info: DatasetInfo, recorded: SampleDigests | None) -> Sequence[str]:
+    """Return what is wrong with a sample, or which of its digests are not those that were recorded of it."""
+    look = look_at(sample, info)
+    if look.digests is None:
+        return look.faults
+    if recorded is None:
+        return [f"{sample.sample_id}: has no digests"]
+    names = [name for name in SampleDigests.__slots__ if getattr(look.digests, name) != getattr(recorded, name)]
+    return [f"{sample.sample_id}: {' and '.join(names)}"] if names else []

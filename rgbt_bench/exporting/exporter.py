@@ -222,7 +222,7 @@ def _write_rest(growing: Export, format_name: str, ids: dict[str, tuple[str, ...
     splits: dict[str, dict[str, str]] = {}
     if dataset.split == DEFAULT_SPLIT and set(ids) == set(dataset.parts):
         for name in sorted(set(dataset.record.splits) - {DEFAULT_SPLIT}):
-            split = Dataset(dataset.root, name)
+            split = dataset.under(name)
             splits[name] = {part: f"splits/{name}/{part}.txt" for part in split.parts}
             for part, place in splits[name].items():
                 _put_list(growing, place, split.part(part).ids)

@@ -81,7 +81,7 @@ def set_files(dataset: Dataset, target: HubName, manifest_only: bool = False) ->
     base = f"{page}/resolve/main/"
     if manifest_only:
         return {**manifest_files(dataset, target.repo_id, base, page)}
-    whole = Dataset(dataset.root) if dataset.split != DEFAULT_SPLIT else dataset
+    whole = dataset.under(DEFAULT_SPLIT)
     record, root = whole.record, whole.root
     shards = shard_files(root, record)
     kept = [RECORD_FILE, DIGESTS_FILE, *(f"{SPLITS_FOLDER}/{split}.json" for split in record.splits)]
