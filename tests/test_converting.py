@@ -340,6 +340,10 @@ def fault_of(made, tmp_path):
         (lambda: item("a", mask=encoded("PNG")), "m.png.*label map has one 8-bit channel"),
         (lambda: item("a", rgb=encoded_16()), "v.png.*8-bit colour was expected"),
         (lambda: item("a", thermal=encoded("PNG", "RGBA")), "t.png.*not a thermal image"),
+        (
+            lambda: item("a", thermal=encoded_16()),
+            "t.png.*values up to 30000, but made-up declares the thermal range 0",
+        ),
         (lambda: item("a", part="validation"), "dir/x: part 'validation' is not one of train, val, test"),
     ],
 )
@@ -347,9 +351,9 @@ def test_what_only_a_converter_can_get_wrong_is_a_fault_too(made, message, tmp_p
     assert re.search(message, fault_of(made(), tmp_path))
 
 
-def encoded_16():
+def encoded_16(value=30_000):
     stream = io.BytesIO()
-    Pillow.fromarray(np.full((HEIGHT, WIDTH), 30_000, np.uint16)).save(stream, "PNG")
+    Pillow.fromarray(np.full((HEIGHT, WIDTH), value, np.uint16)).save(stream, "PNG")
     return stream.getvalue()
 
 
@@ -357,7 +361,7 @@ def test_thermal_images_of_every_allowed_kind_pass(tmp_path):
     gray = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH), dtype=np.uint8)
     stream = io.BytesIO()
     Pillow.fromarray(np.dstack([gray] * 3)).save(stream, "PNG")
-    kinds = [encoded_16(), stream.getvalue(), encoded("PNG", "L")]
+    kinds = [encoded_16(255), stream.getvalue(), encoded("PNG", "L")]
     made = [item(f"s{number}", thermal=data) for number, data in enumerate(kinds)]
     assert convert(MadeUp(*made), None, tmp_path / "out").parts == {"train": 3}
 

@@ -19,6 +19,9 @@ from rgbt_bench.datasets.digests import (
 from rgbt_bench.schema import VOID, Box, DatasetInfo, Image, Labels, Sample
 
 MAX_PIXELS = 64_000_000
+_EIGHT_BITS = 255
+# Decoders differ in how they bring other colours, such as CMYK, to RGB.
+_COLOUR_MODES = frozenset({"RGB", "RGBA", "L", "LA", "P", "PA", "1"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ def look_at(sample: Sample, info: DatasetInfo, label_file: str = "") -> Look:
     for kind, image in sample_images(sample):
         where = f"{sample.sample_id} ({kind}, {image.name})"
         try:
-            digests[kind], found = _look_at_image(kind, image, sample, info.mask_classes)
+            digests[kind], found = _look_at_image(kind, image, sample, info)
             faults += [f"{where}: {fault}" for fault in found]
         except Exception as error:  # a damaged file makes a decoder raise almost anything
             faults.append(f"{where}: cannot be decoded: {error}")
@@ -68,7 +71,7 @@ def checksums(sample: Sample) -> tuple[int, ...]:
     return tuple(zlib.crc32(image.data, zlib.crc32(image.name.encode())) for _, image in sample_images(sample))
 
 
-def _look_at_image(kind: str, image: Image, sample: Labels, mask_classes: Sequence[str]) -> tuple[str, list[str]]:
+def _look_at_image(kind: str, image: Image, sample: Labels, info: DatasetInfo) -> tuple[str, list[str]]:
     """Return an image's digest and what is wrong with it; where there is too much to decode, the digest is empty."""
     with open_image(image.data) as opened:
         if opened.width * opened.height > MAX_PIXELS:
@@ -83,7 +86,9 @@ def _look_at_image(kind: str, image: Image, sample: Labels, mask_classes: Sequen
             faults.append(f"{width}x{height}, but the labels and the pair say {sample.width}x{sample.height}")
         fault = channel_fault(kind, opened, mode)
         if kind == "mask" and not fault:
-            fault = _mask_fault(opened, mask_classes)
+            fault = _mask_fault(opened, info.mask_classes)
+        if kind == "thermal" and not fault:
+            fault = _range_fault(opened, info)
         if fault:
             faults.append(fault)
         return digest, faults
@@ -102,13 +107,22 @@ def _mask_fault(picture: Pillow.Image, mask_classes: Sequence[str]) -> str:
 
 def channel_fault(kind: str, picture: Pillow.Image, mode: str) -> str:
     """Return what is wrong with an image's channels, or an empty text; `mode` is Pillow's as the file has it."""
-    if kind == "rgb" and mode.startswith(("I", "F")):
-        return f"8-bit colour was expected, not Pillow's mode {mode}"
+    if kind == "rgb" and mode not in _COLOUR_MODES:
+        return f"8-bit colour was expected (RGB, a palette or grey), not Pillow's mode {mode}"
     if kind == "mask" and mode not in ("L", "P"):
         return f"a label map has one 8-bit channel, not Pillow's mode {mode}"
     if kind == "thermal" and mode != "L" and not mode.startswith("I") and not _is_grey(picture):
         return f"not a thermal image: neither one channel nor three equal ones (Pillow's mode {mode})"
     return ""
+
+
+def _range_fault(picture: Pillow.Image, info: DatasetInfo) -> str:
+    """Return why a 16-bit thermal image cannot be of a dataset whose thermal images have 8 bits, or an empty text."""
+    low, high = info.thermal_range
+    hottest = picture.getextrema()[1] if high <= _EIGHT_BITS and picture.mode.startswith("I") else 0
+    if not isinstance(hottest, (int, float)) or hottest <= _EIGHT_BITS:
+        return ""
+    return f"values up to {hottest:g}, but {info.name} declares the thermal range {low:g}..{high:g}"
 
 
 def _is_grey(picture: Pillow.Image) -> bool:
