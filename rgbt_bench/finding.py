@@ -26,7 +26,8 @@ class RunFolder:
     """A run as its folder tells of it.
 
     `key` is the start of the run's key, which names the folder; `requires` maps a role to the whole key of the run that
-    fills it; `content` is `run.json`, empty where it is missing or damaged, and `fault` then says why.
+    fills it; `weights_from` says where weights came from that were not trained here; `content` is `run.json`, empty
+    where it is missing or damaged, and `fault` then says why.
     """
 
     folder: Path
@@ -36,6 +37,7 @@ class RunFolder:
     key: str
     seed: int | None = None
     requires: Mapping[str, str] = field(default_factory=dict)
+    weights_from: str | None = None
     content: Mapping[str, Any] = field(default_factory=dict)
     fault: str = ""
 
@@ -57,7 +59,7 @@ class RunFolder:
     @property
     def state(self) -> State:
         """What is left to do, read from what is in the folder."""
-        return state_of(self.folder)
+        return state_of(self.folder, self.weights_from is not None)
 
     def find_result(self) -> Result | None:
         """Return the run's result, or None where there is no readable one."""
@@ -117,8 +119,9 @@ def read_run(folder: Path) -> RunFolder:
             recipe=str(content["recipe"]["name"]),
             preset=str(content["recipe"]["preset"]),
             key=folder.name,
-            seed=int(content["seed"]),
+            seed=None if content["seed"] is None else int(content["seed"]),
             requires={str(role): str(key) for role, key in content["requires"].items()},
+            weights_from=None if content.get("weights_from") is None else str(content["weights_from"]),
             content=content,
         )
     except BenchError as error:
@@ -164,7 +167,7 @@ def find_run(text: str, home: Path | None = None, finished: bool = True) -> RunF
     if len(chosen) == 1:
         return chosen[0]
     if chosen:
-        lines = [f"{one.label}  seed {one.seed}, {one.state}" for one in chosen]
+        lines = [f"{one.label}  {_told_apart_by(one)}, {one.state}" for one in chosen]
         raise UsageError(enumerate_faults(f"{text!r} means {len(chosen)} runs; name one by its key:", lines))
     if called:
         states = ", ".join(sorted({one.state for one in called}))
@@ -172,3 +175,7 @@ def find_run(text: str, home: Path | None = None, finished: bool = True) -> RunF
     if text in recipe_files():
         raise MissingError(f"no run of the recipe {text!r} under {home}; `rgbt-bench run {text}` makes one")
     raise unknown_name("run", text, {*(one.recipe for one in every), *(one.key for one in every)})
+
+
+def _told_apart_by(run: RunFolder) -> str:
+    return f"seed {run.seed}" if run.weights_from is None else f"weights from {run.weights_from}"

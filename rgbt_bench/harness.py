@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rgbt_bench.datasets.store import Dataset
 from rgbt_bench.devices import describe_device, resolve_device
 from rgbt_bench.errors import BadInputError, BenchError
-from rgbt_bench.files import read_json, remove_leftovers, sha256_file, write_json
+from rgbt_bench.files import copy_file, read_json, remove_leftovers, sha256_file, write_json
 from rgbt_bench.locking import locked
 from rgbt_bench.pictures import draw_predictions
 from rgbt_bench.predictions import Detections, write_predictions
@@ -21,7 +21,16 @@ from rgbt_bench.results import (
     Result,
     read_result,
 )
-from rgbt_bench.runs import CHECKPOINT_FILE, CHECKPOINT_FOLDER, LOCK_FILE, PREDICTIONS_FILE, RUN_FILE, Run, in_order
+from rgbt_bench.runs import (
+    CHECKPOINT_FILE,
+    CHECKPOINT_FOLDER,
+    LOCK_FILE,
+    PREDICTIONS_FILE,
+    RUN_FILE,
+    TEST_PART,
+    Run,
+    in_order,
+)
 from rgbt_bench.scoring import require_boxes, score_file
 from rgbt_bench.sides import Scored
 from rgbt_bench.submissions import Progress, Requirement, Submission, TrainContext, no_progress
@@ -30,7 +39,6 @@ from rgbt_bench.torchrun import started_together
 if TYPE_CHECKING:
     from rgbt_bench.training.processes import Processes
 
-TEST_PART = "test"
 # What torch says in another process when one is gone; it has no error class for it.
 _LOST = re.compile(r"gloo|nccl|connection (closed|reset)|timed out", re.IGNORECASE)
 
@@ -92,7 +100,8 @@ def check(run: Run, dataset: Dataset, device: str = "auto") -> dict[str, Submiss
     """
     submissions = {one.key: load_submission(one.recipe.submission)(one.recipe, dataset.info) for one in in_order(run)}
     resolve_device(device)
-    dataset.part("train")
+    if run.given is None:
+        dataset.part("train")
     require_boxes(dataset.part(TEST_PART))
     return submissions
 
@@ -106,11 +115,18 @@ def _execute_one(
     if team.is_main:
         remove_leftovers(run.folder)
     named: Progress = lambda stage, done, total: progress(f"{run.recipe.name}: {stage}", done, total)  # noqa: E731
-    durations = _train(run, submission, dataset, device, named, team)
+    if run.given is not None:
+        durations, weights = {}, run.given.fetch()
+        if team.is_main:
+            _write_run(run, None)
+    else:
+        durations, weights = _train(run, submission, dataset, device, named, team), run.weights
     began = time.monotonic()
-    detections = submission.predict(run.weights, dataset.part(TEST_PART), device, named)
+    detections = submission.predict(weights, dataset.part(TEST_PART), device, named)
     if team.is_main:
         durations["predict"] = round(time.monotonic() - began, 3)
+        if run.given is not None:
+            _keep_weights(run, weights, run.given.sha256)
         _score(run, submission, dataset, device, detections, durations)
     team.wait()
 
@@ -130,8 +146,8 @@ def _score(
         part,
         task=run.recipe.task,
         model=_model_provenance(run, submission),
-        train=dataset.part("train"),
-        val=dataset.part("val") if "val" in dataset.parts else None,
+        train=None if run.given else dataset.part("train"),
+        val=dataset.part("val") if "val" in dataset.parts and not run.given else None,
         durations=durations,
         device=describe_device(resolve_device(device)),
     )
@@ -160,15 +176,24 @@ def _train(
     return _train_duration(run.folder)
 
 
-def _write_run(run: Run, processes: int) -> None:
+def _keep_weights(run: Run, weights: Path, sha256: str) -> None:
+    """Copy given weights into the run's folder, once they have shown that they fit the network."""
+    copy_file(weights, run.weights)
+    if sha256_file(run.weights) != sha256:
+        run.weights.unlink()
+        raise BadInputError(f"{weights}: was changed while it was used; run it again")
+
+
+def _write_run(run: Run, processes: int | None) -> None:
     content = {
         "key": run.key,
         "recipe": run.recipe.model_dump(mode="json"),
         "dataset": run.dataset,
-        "seed": run.seed,
+        "seed": run.given.seed if run.given else run.seed,
         "settings": run.settings,
         "requires": {role: one.key for role, one in run.requires.items()},
         "processes": processes,
+        "weights_from": run.given.origin if run.given else None,
     }
     write_json(run.folder / RUN_FILE, content)
 
@@ -204,11 +229,12 @@ def _model_provenance(run: Run, submission: Submission) -> ModelProvenance:
         preset=run.recipe.preset,
         recipe_digest=run.recipe.digest,
         run_key=run.key,
-        seed=run.seed,
+        seed=run.given.seed if run.given else run.seed,
         settings=run.settings,
         weights_sha256=sha256_file(run.weights),
         requires={role: one.key for role, one in run.requires.items()},
         parameters=submission.parameters(),
         epochs=None if seconds is None else len(seconds),
         processes=read_json(record).get("processes", 1) if record.is_file() else None,
+        weights_from=run.given.origin if run.given else None,
     )

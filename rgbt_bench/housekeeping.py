@@ -100,6 +100,7 @@ def _row(run: RunFolder) -> dict[str, Any]:
         "bytes": size,
         "modified": datetime.fromtimestamp(changed, UTC).isoformat(timespec="seconds"),
         "folder": str(run.folder),
+        "weights_from": run.weights_from,
         "fault": run.fault or None,
     }
 

@@ -94,19 +94,22 @@ class ModelProvenance(_Record):
     """Which recipe and weights made the predictions; empty for predictions brought from outside.
 
     `processes` trained together, each on its share of a batch; None where the run's folder does not say it.
+    `weights_from` is None where the run trained them; else where they came from, `hub:OWNER/NAME@COMMIT` or `file`, and
+    then `seed` is the one that is told there, None where none is, and `requires` is empty.
     """
 
     recipe: str
     preset: str
     recipe_digest: str
     run_key: str
-    seed: int
+    seed: int | None
     settings: tuple[str, ...]
     weights_sha256: str
     requires: dict[str, str]
     parameters: dict[str, int]
     epochs: int | None
     processes: int | None = 1
+    weights_from: str | None = None
 
 
 class Result(_Record):

@@ -25,8 +25,9 @@ class Scored:
 
     @property
     def seed(self) -> int | None:
-        """The seed of the run that made it."""
-        return self.result.model.seed if self.result and self.result.model else None
+        """The seed of the run that made it; None for weights that were not trained here, which pair with nothing."""
+        model = self.result.model if self.result else None
+        return model.seed if model and model.weights_from is None else None
 
     def require_unchanged(self) -> None:
         """Raise a BadInputError where the predictions are not those that the result was scored from."""
@@ -48,7 +49,7 @@ def find_side(text: str, preset: str = "paper", dataset: str | None = None) -> S
     """Return what a text means: a predictions file, a recipe's name, or a run as `find_run` knows it.
 
     A recipe's name means every finished seed of it with this preset, on `dataset` (a name with `@SPLIT`) where one is
-    given, as the recipe is now.
+    given, as the recipe is now. Runs with weights from elsewhere are none of its seeds.
 
     Raises:
         UsageError: an unknown or ambiguous name.
@@ -63,7 +64,8 @@ def find_side(text: str, preset: str = "paper", dataset: str | None = None) -> S
     if text in recipe_files() or any(one.recipe == text for one in finished):
         return _of_recipe(text, [one for one in finished if one.recipe == text], preset, dataset)
     run = find_run(text)
-    return Side(f"{run.recipe} {run.key}", (Scored(run.predictions, run.result()),))
+    elsewhere = f" (weights from {run.weights_from})" if run.weights_from else ""
+    return Side(f"{run.recipe} {run.key}{elsewhere}", (Scored(run.predictions, run.result()),))
 
 
 @dataclass(frozen=True)
@@ -95,10 +97,12 @@ def _finished() -> Iterator[_Finished]:
 
 
 def _keys(found: Sequence[_Finished]) -> str:
-    return ", ".join(f"{one.run.key} (seed {one.model.seed})" for one in found)
+    return ", ".join(f"{one.run.key} ({one.model.weights_from or f'seed {one.model.seed}'})" for one in found)
 
 
 def _of_recipe(name: str, found: Sequence[_Finished], preset: str, dataset: str | None) -> Side:
+    given = [one for one in found if one.model.weights_from is not None]
+    found = [one for one in found if one.model.weights_from is None]
     fitting = [one for one in found if one.model.preset == preset]
     if dataset is not None:
         fitting = [one for one in fitting if one.on == dataset]
@@ -106,6 +110,8 @@ def _of_recipe(name: str, found: Sequence[_Finished], preset: str, dataset: str 
         where = f" on {dataset}" if dataset else ""
         others = sorted({f"{one.model.preset} on {one.on}" for one in found})
         hint = f" Finished: preset {', '.join(others)}." if others else f" `rgbt-bench run {name}` makes one."
+        if given:
+            hint += f" Those with weights from elsewhere are named by their keys: {_keys(given)}."
         raise MissingError(f"{name}: no finished run with preset {preset}{where}.{hint}")
     sets = sorted({one.on for one in fitting})
     if len(sets) > 1:

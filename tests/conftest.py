@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -55,6 +56,23 @@ def tiny_folder(tmp_path_factory):
 @pytest.fixture
 def tiny(tiny_folder):
     return Dataset(tiny_folder)
+
+
+@pytest.fixture(scope="session")
+def trained_home(tiny_folder, tmp_path_factory):
+    """A runs home with one small network that was really trained on the tiny set; take copies, leave it as it is."""
+    pytest.importorskip("torch")
+    from model_cases import train
+
+    return train(tiny_folder, tmp_path_factory.mktemp("trained") / "runs")
+
+
+@pytest.fixture
+def trained(trained_home, home):
+    """The folder of a small trained run in the home of this test."""
+    shutil.copytree(trained_home, home / "runs")
+    (folder,) = (home / "runs").glob("*/*/*")
+    return folder
 
 
 @pytest.fixture

@@ -10,14 +10,16 @@ from rgbt_bench.scoring import score_file
 
 
 def make_folder(
-    home, recipe="ffkd-student-rgb", key="aaaa11112222", preset="quick", requires=(), seed=0, dataset="sample"
-):
+    home, recipe="ffkd-student-rgb", key="aaaa11112222", preset="quick", requires=(), seed=0, dataset="sample",
+    weights_from=None,
+):  # fmt: skip
     """A run that was started and left nothing but its record."""
     folder = home / "runs" / dataset / f"{recipe}-{preset}" / key
     folder.mkdir(parents=True)
     content = {
         "key": key * 5, "recipe": load_recipe(recipe, preset).model_dump(mode="json"), "dataset": dataset, "seed": seed,
         "settings": [], "requires": {f"role-{place}": other * 5 for place, other in enumerate(requires)},
+        "weights_from": weights_from,
     }  # fmt: skip
     write_json(folder / "run.json", content)
     return folder
@@ -43,7 +45,7 @@ def finish(folder, tiny_folder):
         recipe=record["recipe"]["name"], preset=record["recipe"]["preset"], recipe_digest="0" * 64,
         run_key=record["key"], seed=record["seed"], settings=(),
         weights_sha256=sha256_file(folder / "weights.safetensors"), requires=record["requires"], parameters={},
-        epochs=1,
+        epochs=1, weights_from=record["weights_from"],
     )  # fmt: skip
     part = open_dataset(str(tiny_folder)).part("test")
     score_file(folder / "predictions.json", part, "detection-rgb", model=model).write(folder / "result.json")

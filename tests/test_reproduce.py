@@ -28,13 +28,13 @@ def store(tiny, home, tmp_path):
 
     def put(
         recipe, ap, standing="official", dataset="flir", preset="paper", digest=None, created="2026-01-01", seed=0,
-        settings=(), data=None, processes=1, intervals=None, **changes,
+        settings=(), data=None, processes=1, intervals=None, weights_from=None, **changes,
     ):  # fmt: skip
         recipe_digest = digest or load_recipe(recipe, preset, settings).digest
         model = ModelProvenance(
             recipe=recipe, preset=preset, recipe_digest=recipe_digest, run_key="k", seed=seed,
             settings=settings, weights_sha256="w", requires={}, parameters={}, epochs=1,
-            processes=processes,
+            processes=processes, weights_from=weights_from,
         )  # fmt: skip
         figures = {**scored.metrics.figures, "AP": ap, "AP50": ap, "AP75": None}
         result = scored.model_copy(
@@ -89,6 +89,18 @@ def test_an_official_paper_run_fills_its_cells_in_the_papers_unit(store):
 def test_no_other_run_fills_a_cell(store, changed):
     store("ffkd-student", 0.3, **changed)
     assert measured(reproduce("ffkd/table-2"), "S-Distillation") == [None, None, None]
+
+
+@pytest.mark.parametrize(("preset", "dataset"), [("paper", None), ("paper", "flir"), ("quick", None)])
+def test_weights_from_elsewhere_fill_no_cell_and_are_named(store, preset, dataset):
+    origin = "hub:someone/model@" + "a" * 40
+    store("ffkd-student", 0.9, preset=preset, weights_from=origin)
+    content = reproduce("ffkd/table-2", preset, dataset)
+    assert measured(content, "S-Distillation") == [None, None, None]
+    assert any(f"its weights are from {origin}, not trained here" in note for note in content["notes"])
+    store("ffkd-student", 0.2, preset=preset, created="2025-01-01")
+    row = student(reproduce("ffkd/table-2", preset, dataset))
+    assert (row["measured"][0], row["n"][0]) == (20.0, 1)
 
 
 def test_the_newest_run_counts(store):

@@ -30,6 +30,10 @@ def run(
         int, typer.Option(min=1, help="This many seeds in a row, each with all it requires; mean and sd of all.")
     ] = 1,
     settings: Settings = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="Train nothing, use these: hub:OWNER/NAME@REVISION, or a safetensors file."),
+    ] = None,
     device: Device = "auto",
     out: Out = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for a run that another process works on.")] = False,
@@ -41,21 +45,23 @@ def run(
     from rgbt_bench.datasets.store import open_dataset
     from rgbt_bench.harness import check, execute
     from rgbt_bench.recipes import load_recipe
-    from rgbt_bench.runs import in_order, plan_seeds, require_key
+    from rgbt_bench.runs import plan_given, plan_seeds, require_key
 
+    if weights is not None and (seed is not None or seeds > 1):
+        raise UsageError("--weights: nothing is trained, so there is no seed to choose; leave out --seed and --seeds")
     recipe = load_recipe(name, preset)
     opened = open_dataset(dataset or recipe.dataset)
-    planned = plan_seeds(name, opened, preset, seed, seeds, tuple(settings or ()), out)
+    if weights is None:
+        planned = plan_seeds(name, opened, preset, seed, seeds, tuple(settings or ()), out)
+    else:
+        planned = [plan_given(name, opened, weights, preset, tuple(settings or ()), out)]
     if key is not None:
         require_key(planned[0], key)
-    plan = [
-        {"recipe": one.recipe.name, "seed": one.seed, "state": one.state, "folder": str(one.folder)}
-        for first in planned
-        for one in in_order(first)
-    ]
+    plan = _plan_rows(planned)
+    hint = planned[0].given.hint if planned[0].given else ""
     if dry_run:
         check(planned[0], opened, device)
-        emit(as_json, {"plan": plan}, lambda: printed.plan(plan))
+        emit(as_json, {"plan": plan} | ({"hint": hint} if hint else {}), lambda: printed.plan(plan, hint))
         return
     if len(planned) > 1:
         _run_seeds(planned, opened, device, wait, plan, as_json)
@@ -66,7 +72,19 @@ def run(
     if not is_main():
         return
     content = {"folder": str(planned[0].folder), "plan": plan, "result": result.model_dump(mode="json")}
-    emit(as_json, content, lambda: shown.result(result, planned[0].folder, planned[0].sheet))
+    content |= {"hint": hint} if hint else {}
+    emit(as_json, content, lambda: shown.result(result, planned[0].folder, planned[0].sheet, hint))
+
+
+def _plan_rows(planned: "list[Run]") -> list[dict[str, Any]]:
+    from rgbt_bench.runs import in_order
+
+    return [
+        {"recipe": one.recipe.name, "seed": one.seed, "state": one.state, "folder": str(one.folder)}
+        | ({"seed": one.given.seed, "weights_from": one.given.origin} if one.given else {})
+        for first in planned
+        for one in in_order(first)
+    ]
 
 
 def _run_seeds(

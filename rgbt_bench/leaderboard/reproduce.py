@@ -41,7 +41,7 @@ def reproduce(name: str, preset: str = "paper", dataset: str | None = None) -> d
 
     A row's `measured`, `sd` and `n` are mean, sample standard deviation and number of its seeds by column, `interval`
     is that of a single seed, and `from` names every file behind them. Under the preset `paper` a detection cell is
-    filled only by runs of that preset on the track's official labels.
+    filled only by runs of that preset on the track's official labels, which trained their weights themselves.
     Another preset or dataset shows measured figures alone: the paper's figures never stand beside them.
 
     Raises:
@@ -170,7 +170,11 @@ def _detection(table: Table, recipes: list[str], preset: str, dataset: str | Non
         except BenchError as error:
             found.notes.append(f"left out: {error}")
             continue
-        if result.model is not None and _fits(result, result.model, table, recipes, preset, dataset):
+        if result.model is None or not _fits(result, result.model, table, recipes, preset, dataset):
+            continue
+        if result.model.weights_from is not None:
+            found.notes.append(f"left out: {path}: its weights are from {result.model.weights_from}, not trained here")
+        else:
             fitting.setdefault(result.model.recipe, []).append((path, result))
     labels = set()
     for name, candidates in fitting.items():
@@ -227,7 +231,7 @@ def _data_key(result: Result) -> tuple[Any, ...]:
 
 
 def _seed(result: Result) -> int:
-    return result.model.seed if result.model else 0
+    return (result.model.seed if result.model else None) or 0
 
 
 def _source(seed: int, path: Path, result: Result) -> dict[str, Any]:

@@ -16,6 +16,7 @@ def runs(rows: Sequence[dict[str, Any]], home: Path) -> None:
     if not rows:
         line(f"no such run under {home}")
         return
+    elsewhere = any(row["weights_from"] for row in rows)
     table(
         [
             {
@@ -25,6 +26,7 @@ def runs(rows: Sequence[dict[str, Any]], home: Path) -> None:
                 "AP": figure(row["AP"]),
                 "size": size(row["bytes"]),
                 "age": age(datetime.now(UTC) - datetime.fromisoformat(row["modified"])),
+                **({"weights from": row["weights_from"]} if elsewhere else {}),
             }
             for row in rows
         ]

@@ -7,9 +7,11 @@ from .console import error, figure, figure_table, line, rows
 _MAIN = 4  # a task's first figures are its main ones
 
 
-def plan(content: list[dict[str, Any]]) -> None:
+def plan(content: list[dict[str, Any]], hint: str = "") -> None:
     """Print what is to be done; seeds, datasets and the like only where there are several."""
-    rows(_telling_apart(content, ("recipe", "state", "folder")))
+    rows(_telling_apart(content, ("recipe", "state", "folder", "weights_from")))
+    if hint:
+        line(hint)
 
 
 def seeds(content: dict[str, Any]) -> None:

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from rgbt_bench.results import Interval, Resampling, Result
 
 
-def result(found: "Result", where: Path | None, sheet: Path | None = None) -> None:
-    """Print a result's figures, their standing, and where it and its contact sheet lie."""
+def result(found: "Result", where: Path | None, sheet: Path | None = None, hint: str = "") -> None:
+    """Print a result's figures, their standing, where it and its contact sheet lie, and what to write next time."""
     metrics, intervals = found.metrics, found.metrics.intervals
     figure_table(
         ["", "all", *metrics.subsets],
@@ -41,10 +41,15 @@ def result(found: "Result", where: Path | None, sheet: Path | None = None) -> No
     )
     _resampling(intervals.resampling)
     line(f"track {found.track}, {found.standing}: {found.standing_reason}")
+    if found.model is not None and found.model.weights_from is not None:
+        origin = found.model.weights_from
+        line(f"weights from {origin}: not trained here, so they fill no table and are no seed of the recipe")
     if where is not None:
         line(f"written to {where}")
     if sheet is not None:
         line(f"contact sheet with predictions: {sheet}")
+    if hint:
+        line(hint)
 
 
 def _with_interval(value: float | None, interval: "Interval") -> str:
