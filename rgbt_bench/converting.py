@@ -1,11 +1,13 @@
 """What every conversion shares: validation of a source in one pass, a dataset whole or not at all, and the report."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from rgbt_bench.archives.source import open_source
+from rgbt_bench.cluster import clear_jobs, jobs_folder
 from rgbt_bench.converters import Converter, Item, Scan
 from rgbt_bench.datasets.checks import Look, look_at
 from rgbt_bench.datasets.splits import DEFAULT_SPLIT
@@ -16,13 +18,12 @@ from rgbt_bench.locking import locked
 from rgbt_bench.paths import RECORD_FILE
 from rgbt_bench.schema import Box, Labels
 from rgbt_bench.sources import NoSource, Source
-from rgbt_bench.workers import Workers, usable_cores, workers
+from rgbt_bench.workers import Crew, Workers, usable_cores, workers
 
 OnError = Literal["fail", "skip"]
 Progress = Callable[[str, int, int], None]
 Require = Callable[[Sequence[PlannedSample]], None]
 FAULTS_SHOWN = 200
-ITEMS_PER_TASK = 16
 ITEMS_PER_WORKER = 350  # fewer are checked before another process has started
 
 
@@ -53,20 +54,22 @@ def convert(
     force: bool = False,
     progress: Progress = lambda stage, done, total: None,
     workers: int | None = 1,
+    crew: Crew | None = None,
     require: Require = lambda planned: None,
 ) -> Report:
     """Convert a source into a dataset folder at `out`, whole or not at all.
 
     The whole source is looked at before anything is decided, so one run shows every fault. A killed conversion goes on
     where it stopped when it is started again. `workers` processes share the work, which are this one alone for 1; None
-    takes the usable cores, as far as the set is large enough to keep them busy. Their number does not change a byte.
-    `require` is asked about the samples that are to be written, before any is, and raises what it has against them.
+    takes the usable cores, as far as the set is large enough to keep them busy. A `crew` does the work elsewhere.
+    Neither changes a byte. `require` is asked about the samples that are to be written, before any is, and raises what
+    it has against them.
 
     Raises:
         BadInputError: faults were found and `on_error` is "fail", or nothing is left to convert.
         UsageError: `out` exists and `force` is off, it is not a converted set or not UTF-8, the source lies in it or
             is a converted set, the set is generated and has no source, something else lies at `out`.partial or
-            `out`.replaced, or another process is converting to it.
+            `out`.replaced, another process is converting to it, or jobs of a killed conversion may be.
         BenchError: a worker process was killed.
     """
     require_replaceable(out, force)
@@ -83,9 +86,11 @@ def convert(
     with locked(place.with_name(f".{place.name}.lock"), f"the set {place.name}"):
         require_replaceable(out, force)  # who had the lock before us may have written it
         require_own(place)
+        if crew is None:
+            clear_jobs(jobs_folder(place))
         spool = place.with_name(f".{place.name}.spool")
         with NoSource() if root is None else open_source(root, spool) as source:
-            return _convert(converter, source, out, on_error, progress, workers, require)
+            return _convert(converter, source, out, on_error, progress, crew or workers, require)
 
 
 def _convert(
@@ -94,14 +99,12 @@ def _convert(
     out: Path,
     on_error: OnError,
     progress: Progress,
-    count: int | None,
+    who: Crew | int | None,
     require: Require,
 ) -> Report:
     scan = converter.scan(source)
     _count_leaving_boxes(scan)
-    if count is None:
-        count = min(usable_cores(), len(scan.items) // ITEMS_PER_WORKER)
-    with workers(min(count, len(scan.items)), converter, source) as crew:
+    with _hire(who, len(scan.items), out, converter, source) as crew:
         planned, skipped = _look_at_all(converter, crew, scan, progress)
         if scan.faults and on_error == "fail":
             title = f"{source.root}: {len(scan.faults)} fault(s); mend them, or leave those samples out"
@@ -116,6 +119,14 @@ def _convert(
     report = _report(converter, scan, record, out, skipped)
     writer.finish(report.to_dict())
     return report
+
+
+def _hire(who: Crew | int | None, samples: int, out: Path, *state: Any) -> AbstractContextManager[Workers]:
+    if who is None:
+        who = min(usable_cores(), samples // ITEMS_PER_WORKER)
+    if isinstance(who, int):
+        return workers(min(who, samples), *state)
+    return who.hire(jobs_folder(out.resolve()), *state)
 
 
 def require_replaceable(out: Path, force: bool) -> None:
@@ -155,6 +166,10 @@ class _LookTask:
 
     items: Sequence[Item]
 
+    def __str__(self) -> str:
+        ids = [item.labels.sample_id for item in self.items]
+        return f"{len(ids)} samples ({ids[0]} to {ids[-1]})"
+
     def run(self, converter: Converter, source: Source) -> list[Look]:
         return [self._look(converter, source, item) for item in self.items]
 
@@ -171,10 +186,10 @@ def _look_at_all(
 ) -> tuple[list[PlannedSample], int]:
     """Read and check every sample; its faults are added to the scan and the sample is left out."""
     items = scan.items
-    starts = range(0, len(items), ITEMS_PER_TASK)
+    size = crew.task_size(len(items))
     found: dict[int, list[Look]] = {}
     done = 0
-    for number, looks in crew.run(_LookTask(items[start : start + ITEMS_PER_TASK]) for start in starts):
+    for number, looks in crew.run(_LookTask(items[start : start + size]) for start in range(0, len(items), size)):
         found[number] = looks
         done += len(looks)
         progress("checking", done, len(items))

@@ -1,4 +1,4 @@
-"""Doing many tasks in this process, or in local processes of our own that end when this one does."""
+"""Doing many tasks in this process, in local processes of our own that end when this one does, or elsewhere."""
 
 import logging
 import multiprocessing
@@ -7,19 +7,24 @@ import signal
 import threading
 import traceback
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any, Protocol
 
 from rgbt_bench.errors import BenchError
 
 _log = logging.getLogger(__name__)
+_SMALL_TASK = 16
 
 
 class Task(Protocol):
-    """A piece of work that can be sent to another process; what it returns can be sent back."""
+    """A piece of work that can be sent to another process; what it returns can be sent back.
+
+    As a text it is what a message calls it.
+    """
 
     def run(self, *state: Any) -> Any:
         """Do it with what every process was given once."""
@@ -30,7 +35,9 @@ class _UnsendableError(Exception):
 
 
 @dataclass(frozen=True)
-class _Failure:
+class Failure:
+    """What a task raised in another process."""
+
     error: Exception
 
 
@@ -39,6 +46,10 @@ class Workers:
 
     def __init__(self, state: tuple[Any, ...]) -> None:
         self._state = state
+
+    def task_size(self, count: int) -> int:
+        """Return how many of `count` small things a task should hold."""
+        return _SMALL_TASK
 
     def run(self, tasks: Iterable[Task]) -> Iterator[tuple[int, Any]]:
         """Yield each task's number and what it returned, as they finish; the first error ends it.
@@ -99,7 +110,7 @@ class _Processes(Workers):
             for ready in wait(list(busy)):
                 assert isinstance(ready, Connection)
                 answer = self._answer(ready)
-                if isinstance(answer, _Failure):
+                if isinstance(answer, Failure):
                     raise answer.error
                 idle.append(ready)
                 yield busy.pop(ready), answer
@@ -125,6 +136,13 @@ class _Processes(Workers):
         for connection, process in self._members.items():
             process.join()
             connection.close()
+
+
+class Crew(Protocol):
+    """Where a conversion's work can be done other than on this machine."""
+
+    def hire(self, folder: Path, *state: Any) -> AbstractContextManager[Workers]:
+        """Give workers that know `state`; in `folder` they keep what they need, and it is gone when all went well."""
 
 
 @contextmanager
@@ -174,22 +192,23 @@ def _serve(connection: Connection) -> None:
         except EOFError:
             return
         except Exception as error:  # a class that only the parent can import
-            connection.send(_Failure(RuntimeError(f"{type(error).__name__}: {error}")))
+            connection.send(Failure(RuntimeError(f"{type(error).__name__}: {error}")))
             return
         connection.send(None)
         while True:
-            connection.send(_run(connection.recv(), state))
+            connection.send(attempt(connection.recv(), state))
     except (EOFError, OSError):  # the parent needs us no longer
         return
 
 
-def _run(task: Task, state: tuple[Any, ...]) -> Any:
+def attempt(task: Task, state: tuple[Any, ...]) -> Any:
+    """Return what a task returned, or the failure that it raised, to be sent back."""
     try:
         return task.run(*state)
     except (BenchError, OSError) as error:
-        return _Failure(error)
+        return Failure(error)
     except Exception:
-        return _Failure(RuntimeError(f"in a worker process:\n{traceback.format_exc()}"))
+        return Failure(RuntimeError(f"in a worker process:\n{traceback.format_exc()}"))
 
 
 def _end_with_parent() -> None:

@@ -9,6 +9,7 @@ from rgbt_bench.errors import UsageError, unknown_name
 from rgbt_bench.printing import console
 from rgbt_bench.printing import data as shown
 
+from .cluster import ClusterJobs, ClusterName, SlurmOptions, crew_of
 from .hub import AcceptTerms, ManifestOnly, Public, push_after
 from .options import Json, emit
 
@@ -36,6 +37,9 @@ def convert(
     public: Public = False,
     accept_terms: AcceptTerms = None,
     manifest_only: ManifestOnly = False,
+    cluster: ClusterName = None,
+    jobs: ClusterJobs = None,
+    slurm: SlurmOptions = None,
     as_json: Json = False,
 ) -> None:
     """Convert a dataset's original archive into the RGB-T schema, with its digests."""
@@ -51,6 +55,7 @@ def convert(
         return
     if on_error not in ("fail", "skip"):
         raise unknown_name("--on-error", on_error, ("fail", "skip"))
+    crew = crew_of(cluster, jobs, slurm, workers)
     if out is None and path is not None and converter.needs_path:
         converter.locate(path)  # what a file describes is called as it says there
     folder = out or paths.datasets_home() / converter.info.name
@@ -59,7 +64,7 @@ def convert(
         following.require(converter.info, folder, force)
     with console.progress() as show:
         handling: OnError = "skip" if on_error == "skip" else "fail"
-        report = run_conversion(converter, path, folder, handling, force, show, workers)
+        report = run_conversion(converter, path, folder, handling, force, show, workers, crew)
     content = report.to_dict() if following is None else report.to_dict() | {"push": following.run(folder)}
     emit(as_json, content, lambda: shown.conversion(content))
 

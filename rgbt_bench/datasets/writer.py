@@ -83,6 +83,9 @@ class ShardTask:
     samples: Sequence[PlannedSample]
     schema: pa.Schema
 
+    def __str__(self) -> str:
+        return f"the shard {self.path.name}"
+
     def run(self, converter: Converter, source: Source) -> Path:
         """Write it, and return where it lies.
 

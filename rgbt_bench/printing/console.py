@@ -34,6 +34,11 @@ def error(message: str, exit_code: int, as_json: bool) -> None:
     _err.print(clean(message))
 
 
+def note(text: str) -> None:
+    """Print one line for people on stderr, beside a progress bar that may be there."""
+    _err.print(clean(text))
+
+
 def crash(fault: Exception, as_json: bool) -> None:
     """Tell a program that reads our JSON of a failure that nobody foresaw; its traceback goes to stderr."""
     if as_json:
