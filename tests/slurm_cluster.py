@@ -151,10 +151,11 @@ class SlurmCluster:
             scripts = more
         return found - {os.getpid()}
 
-    def revive_node(self, node):
-        if self.daemons[node].poll() is not None:
-            self.run_daemon(node, "slurmd", "-D", "-N", node)
-        self.ask("scontrol", "update", f"nodename={node}", "state=resume")
+    def revive_nodes(self):
+        for node in NODES:
+            if self.daemons[node].poll() is not None:
+                self.run_daemon(node, "slurmd", "-D", "-N", node)
+                self.ask("scontrol", "update", f"nodename={node}", "state=resume")
         self.wait(lambda: self.node_states() == dict.fromkeys(NODES, "idle"))
 
     def stop(self):
@@ -210,5 +211,4 @@ def slurm(slurm_daemons, monkeypatch):
         monkeypatch.setenv(key, value)
     yield slurm_daemons
     slurm_daemons.ask("scancel", f"--user={os.getuid()}")
-    for node in NODES:
-        slurm_daemons.revive_node(node)
+    slurm_daemons.revive_nodes()

@@ -28,7 +28,7 @@ ARRAY_SIZE = 1000  # what Slurm takes where nobody has set MaxArraySize
 POLL_S = 0.5
 STATES_EVERY_S = 5.0
 GRACE_S = 15.0  # for as long may a shared file system hide the result of a job that has ended
-END_WAIT_S = 60.0
+END_WAIT_S = 30.0
 UNKNOWN = "unknown to the cluster"
 _LOG_LINES = 5
 
@@ -91,7 +91,7 @@ class ClusterCrew:
         name = f"rgbt-bench-{sha256_text(str(folder.resolve()))[:12]}"
         if (folder / STATE_FILE).exists():
             self.say(f"{folder}: of a conversion that was killed; its jobs are ended first")
-            self._end(name)
+            self.end(name)
         shutil.rmtree(folder, ignore_errors=True)
         with ended_as_interrupted():
             # What lies there is unpickled, which runs what it says: nobody else may write there.
@@ -107,7 +107,7 @@ class ClusterCrew:
     def _leave(self, folder: Path, name: str, keep: bool = False) -> None:
         """End all jobs and remove their files; those that a message names can be kept."""
         try:
-            self._end(name)
+            self.end(name)
         except BenchError as problem:  # the next start ends them
             self.say(str(problem))
             return
@@ -115,8 +115,12 @@ class ClusterCrew:
         if not keep:
             shutil.rmtree(folder, ignore_errors=True)
 
-    def _end(self, name: str) -> None:
-        """End all jobs of a name, and return when they have ended: they write where others will."""
+    def end(self, name: str) -> None:
+        """End all jobs of a name, and return when they have ended: they write where others will.
+
+        Raises:
+            BenchError: they do not end, or the cluster does not answer.
+        """
         self.scheduler.cancel(name)
         until = time.monotonic() + END_WAIT_S
         while time.monotonic() < until:
@@ -159,7 +163,14 @@ class _Jobs(Workers):
         Raises:
             LostError: several jobs in a row ended without the result of one task.
         """
-        waiting = list(enumerate(tasks))
+        try:
+            yield from self._run(list(enumerate(tasks)))
+        except BaseException:  # at once: what they have not finished is removed next
+            with suppress(BenchError):
+                self.crew.end(self.name)
+            raise
+
+    def _run(self, waiting: list[tuple[int, Task]]) -> Iterator[tuple[int, Any]]:
         while waiting or self._running:
             if not self._running:
                 self._submit([(number, task, 1) for number, task in waiting[:ARRAY_SIZE]])
