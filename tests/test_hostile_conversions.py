@@ -116,7 +116,7 @@ def tables():
     yield "Images that are read", [f"| {case.given} | {case.happens} | {told[case.digest]} |" for case in READINGS]
 
 
-@pytest.mark.parametrize(("title", "rows"), tables())
+@pytest.mark.parametrize(("title", "rows"), list(tables()))
 def test_the_page_shows_the_table(title, rows):
     section = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     assert section, title
