@@ -36,10 +36,10 @@ class Held(Flir):
 
 
 class Dying(Flir):
-    """Its process dies at one sample, as often as `times` says."""
+    """Its process dies at one sample, as often as `times` says; its log lies below `notes`, and may go with it."""
 
-    def __init__(self, notes, sample_id, times):
-        self.notes, self.sample_id, self.times = notes, sample_id, times
+    def __init__(self, notes, sample_id, times, with_log=True):
+        self.notes, self.sample_id, self.times, self.with_log = notes, sample_id, times, with_log
 
     def read(self, source, item):
         died = self.notes / "died"
@@ -47,6 +47,9 @@ class Dying(Flir):
         if item.labels.sample_id == self.sample_id and count < self.times:
             died.write_text("x" * (count + 1))
             print("out of luck", file=sys.stderr, flush=True)
+            if not self.with_log:
+                for log in self.notes.rglob("*_log.err"):
+                    log.unlink()
             os._exit(9)
         return super().read(source, item)
 

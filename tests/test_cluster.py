@@ -16,8 +16,8 @@ from flir_cases import NIGHT, put_voc
 from generated_pairs import snapshot
 from rgbt_bench import cluster
 from rgbt_bench.cluster import STATE_FILE, crew
-from rgbt_bench.cluster.crew import ClusterCrew, LostError
-from rgbt_bench.cluster.slurm import parse_options
+from rgbt_bench.cluster.crew import ClusterCrew, LostError, State
+from rgbt_bench.cluster.slurm import Slurm, parse_options
 from rgbt_bench.converting import convert
 from rgbt_bench.errors import BadInputError, MissingError, UsageError
 from rgbt_converters.flir import Flir
@@ -113,6 +113,11 @@ def test_a_task_whose_jobs_die_again_and_again_is_named_with_its_log(pairs, out,
     assert not log.parent.exists()
 
 
+def test_jobs_without_a_log_point_to_the_file_system(pairs, out, away, tmp_path):
+    with pytest.raises(LostError, match=r"it wrote no log: \S+\.set\.cluster must be on a file system that every node"):
+        away(Dying(tmp_path, NIGHT, 99, with_log=False), pairs, out)
+
+
 def test_faults_are_those_that_this_process_finds(pairs, out, away, tmp_path):
     broken = tmp_path / "broken"
     shutil.copytree(pairs, broken)
@@ -180,6 +185,33 @@ def test_jobs_that_may_still_write_keep_a_conversion_here_from_starting(pairs, o
 def test_the_size_of_a_task_gives_each_job_a_few():
     hired = crew._Jobs(ClusterCrew(LocalScheduler(), 10), Path(), "name")
     assert [hired.task_size(count) for count in (1, 20_000, 20_001, 100_000)] == [500, 500, 501, 2500]
+
+
+def test_a_cluster_that_does_not_answer_hides_no_error_and_keeps_what_the_next_start_needs(
+    pairs, out, away, monkeypatch
+):
+    monkeypatch.setattr(crew, "END_WAIT_S", 0.2)
+    monkeypatch.setattr(LocalScheduler, "states", lambda *_: None)
+    with pytest.raises(UsageError, match="cannot be sent to a cluster"):
+        away(Unsendable(), pairs, out)
+    assert re.fullmatch(r"the jobs named rgbt-bench-\w{12} could not be ended; .*squeue --name=rgbt-.*", away.said[-1])
+    assert (cluster.jobs_folder(out) / STATE_FILE).exists()
+
+
+def test_what_slurm_says_of_jobs(tmp_path, monkeypatch):
+    lines = ["1_0|PENDING|Resources", "1_1|PENDING|None", "2|RUNNING|None", "3_0|TIMEOUT|TimeLimit", "4|NEW_WORD|None"]
+    (tmp_path / "squeue").write_text("#!/bin/sh\n" + "".join(f"echo '{line}'\n" for line in lines))
+    (tmp_path / "squeue").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert Slurm({}, 1).states("x") == {
+        "1_0": State("PENDING", ended=False, waits_for="Resources"),
+        "1_1": State("PENDING", ended=False),
+        "2": State("RUNNING", ended=False),
+        "3_0": State("TIMEOUT", ended=True, advice="give it more time: --slurm time=MINUTES"),
+        "4": State("NEW_WORD", ended=False),
+    }
+    (tmp_path / "squeue").write_text("#!/bin/sh\nexit 1\n")
+    assert Slurm({}, 1).states("x") is None
 
 
 def test_the_options_of_slurm():

@@ -67,7 +67,9 @@ def wait(reached):
     return found
 
 
-def test_the_command_line_writes_the_same_bytes_by_jobs(bench, pairs, out, nodes):
+def test_the_command_line_writes_the_same_bytes_by_jobs_also_from_within_a_job(bench, pairs, out, nodes, monkeypatch):
+    for name in ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_PROCID"):
+        monkeypatch.setenv(name, "77")
     assert bench("convert", "flir", pairs, "--out", out)[0] == 0
     expected = snapshot(out.parent)
     options = ["--cluster", "slurm", "--jobs", 2, "--slurm", "partition=main", "--slurm", "time=5", "--slurm", "nice=5"]

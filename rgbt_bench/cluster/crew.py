@@ -45,11 +45,12 @@ class Job(Protocol):
 
 @dataclass(frozen=True)
 class State:
-    """How a job is: the cluster's word for it, whether it has ended, and why it waits."""
+    """How a job is: the cluster's word for it, whether it has ended, what it waits for, and what would help it."""
 
     word: str
     ended: bool
-    reason: str = ""
+    waits_for: str = ""
+    advice: str = ""
 
 
 class Scheduler(Protocol):
@@ -189,6 +190,7 @@ class _Jobs(Workers):
         jobs = self.crew.scheduler.submit(self.folder, self.name, function, [task for _, task, _ in wanted])
         for (number, task, attempts), job in zip(wanted, jobs, strict=True):
             self._running[job.paths.result_pickle.name] = _Element(number, task, job, attempts)
+        self._asked_at = time.monotonic()
         kind = "element" if len(jobs) == 1 else "elements"
         self.crew.say(f"job {jobs[0].job_id.partition('_')[0]}: {len(jobs)} {kind}, logs in {self.folder}")
 
@@ -238,12 +240,14 @@ class _Jobs(Workers):
         else:
             rest = f"it wrote no log: {self.folder} must be on a file system that every node sees"
         times = f"{ATTEMPTS} jobs ended without a result, the last, {job.job_id}, as {state.word}"
+        if state.advice:
+            times += f" ({state.advice})"
         raise LostError(f"{element.task}: {times}; {rest}")
 
     def _tell_of_waiting(self, states: dict[str, State]) -> None:
         mine = [states[one.job.job_id] for one in self._running.values() if one.job.job_id in states]
-        reasons = {state.reason for state in mine if state.reason}
-        told = ", ".join(sorted(reasons)) if len(reasons) and all(state.reason for state in mine) else ""
+        causes = {state.waits_for for state in mine if state.waits_for}
+        told = ", ".join(sorted(causes)) if len(causes) and all(state.waits_for for state in mine) else ""
         if told and told != self._told:
             self.crew.say(f"every job waits: {told}")
         self._told = told

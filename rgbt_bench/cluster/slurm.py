@@ -5,9 +5,10 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from importlib.util import find_spec
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,10 @@ TIME_MIN = 60
 _ENDED = {
     *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED"),
     *("REVOKED", "TIMEOUT"),
+}
+_ADVICE = {
+    "TIMEOUT": "give it more time: --slurm time=MINUTES",
+    "OUT_OF_MEMORY": "give it more memory: --slurm mem_gb=GB",
 }
 _OURS = {
     **dict.fromkeys(("array", "array_parallelism"), "--jobs says how many run at once"),
@@ -114,7 +119,7 @@ class Slurm:
             additional_parameters={"no_requeue": True, **options},
         )
         try:
-            with _outside_of_jobs():
+            with _outside_of_jobs(), redirect_stderr(StringIO()):  # it prints the words that its error has
                 jobs: Sequence[Any] = executor.map_array(function, tasks)
         except submitit.core.utils.FailedJobError as error:
             raise UsageError(f"sbatch refused the jobs: {_refusal(str(error))}") from None
@@ -129,7 +134,8 @@ class Slurm:
         found = {}
         for line in done.stdout.splitlines():
             job_id, word, reason = line.split("|", 2)
-            found[job_id] = State(word, word in _ENDED, reason if word == "PENDING" and reason != "None" else "")
+            waits_for = reason if word == "PENDING" and reason != "None" else ""
+            found[job_id] = State(word, word in _ENDED, waits_for, _ADVICE.get(word, ""))
         return found
 
     def cancel(self, name: str) -> None:
