@@ -177,5 +177,13 @@ def find_run(text: str, home: Path | None = None, finished: bool = True) -> RunF
     raise unknown_name("run", text, {*(one.recipe for one in every), *(one.key for one in every)})
 
 
+def is_run_name(text: str) -> bool:
+    """Tell whether a text is one that `find_run` could mean a run by, or a recipe's name."""
+    place = Path(text).expanduser()
+    if any((place / name).is_file() for name in (RUN_FILE, RESULT_FILE)):
+        return True
+    return text in recipe_files() or any(one.is_called(text) for one in runs_under())
+
+
 def _told_apart_by(run: RunFolder) -> str:
     return f"seed {run.seed}" if run.weights_from is None else f"weights from {run.weights_from}"

@@ -5,12 +5,18 @@ import shutil
 import pytest
 from huggingface_hub import ModelCard
 
+from cli_cases import only_object
 from model_cases import contents
 from rgbt_bench.errors import BadInputError, MissingError, UsageError
 from rgbt_bench.files import read_json, write_json
 from rgbt_bench.hub.model_files import EVAL_RESULTS, OURS
-from rgbt_bench.hub.models import push_run
+from rgbt_bench.hub.models import push_run as push_to
+from rgbt_bench.hub.names import parse_target
 from run_cases import make_done
+
+
+def push_run(text, target, **options):
+    return push_to(text, parse_target(target), **options)
 
 
 def pushed_files(hub, repo_id="ann/model"):
@@ -79,7 +85,7 @@ def test_a_set_whose_place_is_not_known_is_not_invented(hub, trained):
     assert note.startswith(
         ".eval_results/rgbt-bench.yaml is not among the files: the set is not in the datasets folder"
     )
-    assert note.endswith("give --dataset-repo OWNER/NAME@REVISION")
+    assert note.endswith("name its repository with --dataset-repo OWNER/NAME@REVISION")
     assert EVAL_RESULTS not in pushed_files(hub)
 
 
@@ -184,4 +190,73 @@ def test_changed_or_foreign_runs_are_refused_before_the_hub_is_asked(hub, traine
         push_run(trained.name, "ann/model")
     with pytest.raises(UsageError, match="unknown run"):
         push_run("nothing", "ann/model")
+    assert not hub.requests
+
+
+def test_a_public_model_does_not_tell_of_a_private_set(hub, trained, converted, tiny_folder):
+    head = set_repo(hub, tiny_folder).head
+    write_json(converted / "hub.json", {"repo_id": "ann/sample", "revision": head, "content": "set"})
+    report = push_run(trained.name, "ann/model", public=True)
+    assert report["dataset_repo"] is None
+    assert "ann/sample is private" in report["notes"][0]
+    assert b"ann/sample" not in b"".join(pushed_files(hub).values())
+    named = push_run(trained.name, "ann/model", public=True, dataset_repo=f"ann/sample@{head}")
+    assert named["dataset_repo"] == f"hub:ann/sample@{head}"
+    hub.repo("ann/sample").private = False
+    assert push_run(trained.name, "ann/model", public=True)["dataset_repo"] == f"hub:ann/sample@{head}"
+    write_json(converted / "hub.json", {"repo_id": "ann/gone", "revision": head, "content": "set"})
+    assert "hub:ann/gone@" in push_run(trained.name, "ann/model", public=True)["notes"][0]
+
+
+def test_the_command_pushes_a_run_by_any_of_its_names(hub, trained, bench):
+    out = bench("push", f"sample/ffkd-student-rgb-quick/{trained.name}", "--hub", "ann/model")[1]
+    head = hub.repo("ann/model", "model").head
+    for line in (
+        "model pushed: 7 files", "private", f"revision {head}", f"--weights hub:ann/model@{head}",
+        "its figures are: unofficial, preset quick, changed recipe", ".eval_results/rgbt-bench.yaml is not among",
+    ):  # fmt: skip
+        assert line in out
+    for name in ("ffkd-student-rgb", trained.name[:6], trained):
+        code, out, err = bench("push", name, "--hub", "ann/model", "--json")
+        assert code == 0, err
+        assert (only_object(out)["pushed"], only_object(out)["is_new"]) == ("model", False)
+
+
+def test_a_dry_run_lists_the_files_and_asks_nobody(hub, trained, bench):
+    code, out, _ = bench("push", trained.name, "--hub", "ann/model", "--dry-run", "--json")
+    assert code == 0
+    listed = only_object(out)["files"]
+    assert not hub.requests
+    push_run(trained.name, "ann/model")
+    assert listed == {path: len(data) for path, data in pushed_files(hub).items()}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--manifest-only"], 2, "is a run: --accept-terms and --manifest-only are about sets"),
+        (["--accept-terms", "sample"], 2, "is a run"),
+        (["--dataset-repo", "ann"], 2, "names no repository"),
+    ],
+)
+def test_options_about_sets_do_not_go_with_a_run(hub, trained, bench, arguments, code, message):
+    ended, _, err = bench("push", trained.name, "--hub", "ann/model", *arguments)
+    assert ended == code
+    assert message in err
+    assert not hub.requests
+
+
+def test_a_set_is_pushed_as_a_set_whatever_runs_are_called(hub, trained, home, tiny_folder, bench):
+    shutil.copytree(tiny_folder, home / "datasets" / trained.name[:4])
+    code, out, err = bench("push", trained.name[:4], "--hub", "ann/set", "--dry-run", "--json")
+    assert code == 0, err
+    assert "dataset.json" in only_object(out)["files"]
+    assert bench("push", trained.name[:4], "--hub", "ann/set", "--dataset-repo", "ann/set")[0] == 2
+    assert "unknown dataset 'nothing'" in bench("push", "nothing", "--hub", "ann/set")[2]
+
+
+def test_a_recipe_without_a_finished_run_is_said_to_be_one(hub, trained, bench):
+    code, _, err = bench("push", "ffkd-student-thermal", "--hub", "ann/model")
+    assert code == 4
+    assert "no run of the recipe 'ffkd-student-thermal'" in err
     assert not hub.requests

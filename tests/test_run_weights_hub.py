@@ -8,13 +8,14 @@ from cli_cases import only_object
 from model_cases import OPTIONS, RECIPE, contents
 from rgbt_bench.files import sha256_file
 from rgbt_bench.hub.models import push_run
+from rgbt_bench.hub.names import HubName
 from rgbt_bench.results import read_result
 
 
 @pytest.fixture
 def pushed(hub, trained):
     """The trained run as the model ann/model; return its commit."""
-    return push_run(trained.name, "ann/model")["revision"]
+    return push_run(trained.name, HubName("ann/model"))["revision"]
 
 
 @pytest.fixture

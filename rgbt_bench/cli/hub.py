@@ -12,6 +12,7 @@ from rgbt_bench.printing import hub as shown
 from .options import Json, emit
 
 if TYPE_CHECKING:
+    from rgbt_bench.hub.names import HubName
     from rgbt_bench.schema import DatasetInfo
 
 Public = Annotated[
@@ -33,6 +34,10 @@ def push(
     public: Public = False,
     accept_terms: AcceptTerms = None,
     manifest_only: ManifestOnly = False,
+    dataset_repo: Annotated[
+        str | None,
+        typer.Option(metavar="OWNER/NAME@REVISION", help="For a run: where its set is on the Hub, if not told here."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the files that would be pushed, and ask nobody.")
     ] = False,
@@ -40,10 +45,18 @@ def push(
 ) -> None:
     """Push a converted set or a run to the Hugging Face Hub: private, in one commit, and again where it stopped."""
     from rgbt_bench.datasets.store import open_dataset
+    from rgbt_bench.hub.models import names_run
     from rgbt_bench.hub.names import parse_target
     from rgbt_bench.hub.sets import PushOptions, push_set, set_files
 
     target = parse_target(hub)
+    if names_run(what):
+        if accept_terms is not None or manifest_only:
+            raise UsageError(f"{what} is a run: --accept-terms and --manifest-only are about sets")
+        _push_run(what, target, public, dataset_repo, dry_run, as_json)
+        return
+    if dataset_repo is not None:
+        raise UsageError("--dataset-repo says where the set of a run is; leave it out for a set")
     dataset = open_dataset(what)
     if dry_run:
         files = set_files(dataset, target, manifest_only)
@@ -53,6 +66,20 @@ def push(
     with console.progress() as report:
         pushed = push_set(dataset, target, PushOptions(public, accept_terms, manifest_only), report)
     outcome = {"pushed": "manifest" if manifest_only else "set", **pushed.to_dict()}
+    emit(as_json, outcome, lambda: shown.pushed(outcome))
+
+
+def _push_run(
+    what: str, target: "HubName", public: bool, dataset_repo: str | None, dry_run: bool, as_json: bool
+) -> None:
+    from rgbt_bench.hub.models import push_run, run_files
+
+    if dry_run:
+        content = shown.planned(target.repo_id, public, run_files(what, target, dataset_repo))
+        emit(as_json, content, lambda: shown.plan(content))
+        return
+    with console.progress() as report:
+        outcome = {"pushed": "model", **push_run(what, target, public, dataset_repo, report)}
     emit(as_json, outcome, lambda: shown.pushed(outcome))
 
 

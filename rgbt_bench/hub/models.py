@@ -1,16 +1,19 @@
 """Runs on the Hub: a finished run pushed as a model, and a pushed model's weights for a run here."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rgbt_bench import paths
 from rgbt_bench.datasets.splits import parse_dataset_name
 from rgbt_bench.datasets.store import dataset_info, open_dataset, read_record
-from rgbt_bench.errors import BadInputError, BenchError, UsageError
+from rgbt_bench.errors import BadInputError, BenchError, MissingError, UsageError
 from rgbt_bench.files import read_json, sha256_file
-from rgbt_bench.finding import find_run
+from rgbt_bench.finding import find_run, is_run_name
 from rgbt_bench.paths import RECORD_FILE
 from rgbt_bench.recipes import Recipe
+from rgbt_bench.registry import converters
 from rgbt_bench.results import Result
 from rgbt_bench.schema import DatasetInfo
 from rgbt_bench.weights import GivenWeights, require_safetensors
@@ -18,7 +21,7 @@ from rgbt_bench.weights import GivenWeights, require_safetensors
 from .model_card import command, label_of
 from .model_config import CONFIG_FILE, ModelConfig, is_ours, read_config, require_fitting
 from .model_files import EVAL_RESULTS, OURS, WEIGHTS, config_in, model_files, require_own
-from .names import HubName, parse_hub_name, parse_target
+from .names import HubName, parse_hub_name
 from .pushing import Progress, find_place, push_files
 from .remote import Remote, open_remote
 from .sets import read_hub_record
@@ -26,9 +29,27 @@ from .sets import read_hub_record
 _OF_THE_HUB = frozenset({".gitattributes", "README.md"})  # of a repository that was made in a browser
 
 
+def names_run(text: str) -> bool:
+    """Tell whether a text means a run, or the recipe of one, and no dataset."""
+    name = parse_dataset_name(text)[0]
+    places = (Path(name).expanduser(), paths.datasets_home() / name)
+    return name not in converters() and not any((one / RECORD_FILE).is_file() for one in places) and is_run_name(text)
+
+
+def run_files(text: str, target: HubName, dataset_repo: str | None = None) -> dict[str, bytes | Path]:
+    """Return the files that a finished run is pushed as, by path, without asking the Hub.
+
+    Raises:
+        BenchError: as `push_run`, before it asks the Hub.
+    """
+    run = find_run(text)
+    found = _set_of(require_own(run))
+    return model_files(run, target, found.info, parse_hub_name(dataset_repo) if dataset_repo else found.on_hub)
+
+
 def push_run(
     text: str,
-    target: str,
+    target: HubName,
     public: bool = False,
     dataset_repo: str | None = None,
     progress: Progress = lambda stage, done, total: None,
@@ -36,61 +57,66 @@ def push_run(
     """Push a finished run as a model, and return what was pushed as JSON-ready data.
 
     A second push of the same run makes no commit. `dataset_repo` names where the run's set is on the Hub; without it,
-    the record of a push or pull beside the set is asked.
+    the record of a push or pull beside the set is asked, and a public model never names a private set.
 
     Raises:
         UsageError: no such run, weights of somebody else, a repository that holds something else, or one in
             `dataset_repo` that holds another set.
         BenchError: the run is not finished or was changed, the Hub refuses or cannot be reached.
     """
-    name, run = parse_target(target), find_run(text)
+    run = find_run(text)
     result = require_own(run)
-    found = _set_of(result)
-    on_hub = _require_set(dataset_repo, result) if dataset_repo else found.on_hub
-    files = model_files(run, name, found.info, on_hub)
+    found = _named_set(dataset_repo, result) if dataset_repo else _set_of(result)
+    if public and not dataset_repo:
+        found = _without_private(found)
+    files = model_files(run, target, found.info, found.on_hub)
     config = config_in(files)
-    place = find_place(name, "model", public, _require_ours)
+    place = find_place(target, "model", public, _require_ours)
     message = f"{config.recipe.name}, preset {config.preset}, seed {config.seed}, run {run.key[:12]}"
     pushed = push_files(place, files, message, OURS.__contains__, progress)
-    notes = [] if on_hub else [f"{EVAL_RESULTS} is not among the files: {found.why_not}"]
-    notes += (
-        [] if found.info else ["the card has not the terms of the set: it is neither registered nor converted here"]
-    )
     return {
         "run": run.label,
         **pushed.to_dict(),
         "paths": sorted(files),
         "label": label_of(config, result),
         "standing": result.standing,
-        "dataset_repo": str(on_hub) if on_hub else None,
-        "command": command(config, name, pushed.revision),
-        "notes": notes,
+        "dataset_repo": str(found.on_hub) if found.on_hub else None,
+        "command": command(config, target, pushed.revision),
+        "notes": _notes(files, found),
     }
+
+
+def _notes(files: Mapping[str, bytes | Path], found: "_Set") -> list[str]:
+    notes = []
+    if EVAL_RESULTS not in files:
+        notes.append(f"{EVAL_RESULTS} is not among the files: {found.why_not or 'AP is undefined'}")
+    if found.info is None:
+        notes.append("the card has not the terms of the set: it is neither registered nor converted here")
+    return notes
 
 
 @dataclass(frozen=True)
 class _Set:
-    """What is known here of the set of a result; `why_not` says why its place on the Hub is not."""
+    """What is known here of the set of a result; `why_not` says why its place on the Hub is not named."""
 
     info: DatasetInfo | None
-    on_hub: HubName | None
-    why_not: str
+    on_hub: HubName | None = None
+    why_not: str = ""
 
 
 def _set_of(result: Result) -> _Set:
     """Return the set of a result: as it is converted here, if it is the same, or else as it is registered."""
     name, fingerprint = parse_dataset_name(result.data.dataset)[0], result.data.fingerprint
-    give = "give --dataset-repo OWNER/NAME@REVISION"
+    give = "name its repository with --dataset-repo OWNER/NAME@REVISION"
     try:
         dataset = open_dataset(name)
     except BenchError:
-        return _Set(
-            _registered(name), None, f"the set is not in the datasets folder, so its repository is unknown; {give}"
-        )
+        return _Set(_registered(name), None, f"the set is not in the datasets folder, which would tell where; {give}")
     if dataset.record.fingerprint != fingerprint:
         return _Set(_registered(name), None, f"the set {name} here is not the one that was scored on; {give}")
     on_hub = read_hub_record(dataset.root)
-    return _Set(dataset.info, on_hub, f"the set was neither pushed to the Hub nor pulled from it; {give}")
+    why_not = "" if on_hub else f"the set was neither pushed to the Hub nor pulled from it; {give}"
+    return _Set(dataset.info, on_hub, why_not)
 
 
 def _registered(name: str) -> DatasetInfo | None:
@@ -100,8 +126,20 @@ def _registered(name: str) -> DatasetInfo | None:
         return None
 
 
-def _require_set(dataset_repo: str, result: Result) -> HubName:
-    """Return the commit of the Hub that a name means, once it has shown to hold the set that was scored on."""
+def _without_private(found: _Set) -> _Set:
+    """Return what is known of a set without its place on the Hub, where not everybody may see that."""
+    if found.on_hub is None:
+        return found
+    try:
+        private = open_remote(found.on_hub, "dataset").private
+    except MissingError:
+        return replace(found, on_hub=None, why_not=f"{found.on_hub} is not there any more")
+    hidden = f"{found.on_hub.repo_id} is private, and a public model names it only where --dataset-repo does"
+    return replace(found, on_hub=None, why_not=hidden) if private else found
+
+
+def _named_set(dataset_repo: str, result: Result) -> _Set:
+    """Return the set at the commit of the Hub that a name means, once it has shown to be the one that was scored on."""
     remote = open_remote(parse_hub_name(dataset_repo), "dataset")
     if RECORD_FILE not in remote.files:
         raise UsageError(f"--dataset-repo {dataset_repo}: no set of rgbt-bench is there (no {RECORD_FILE})")
@@ -111,7 +149,7 @@ def _require_set(dataset_repo: str, result: Result) -> HubName:
             f"--dataset-repo {dataset_repo}: holds {record.info.name} with the fingerprint {record.fingerprint[:16]},"
             f" but the run was scored on {result.data.dataset} with {result.data.fingerprint[:16]}"
         )
-    return remote.name
+    return _Set(record.info, remote.name)
 
 
 def _require_ours(remote: Remote) -> None:

@@ -32,6 +32,11 @@ def pushed(content: dict[str, Any]) -> None:
     line(f"{what} {state}: {content['files']} files, {size(content['bytes'])}, {visibility}", style="bold")
     line(f"at {content['url']}")
     line(f"revision {content['revision']}")
+    if what == "model":
+        line(f"its figures are: {content['label']}")
+        line(f"run it: {content['command']}")
+        for note in content["notes"]:
+            line(note)
     if what == "set":
         line(f'read it: load_dataset("{content["repo_id"]}", revision="{content["revision"][:12]}…")')
     if what in ("set", "manifest"):
