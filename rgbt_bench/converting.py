@@ -24,6 +24,7 @@ OnError = Literal["fail", "skip"]
 Progress = Callable[[str, int, int], None]
 Require = Callable[[Sequence[PlannedSample]], None]
 FAULTS_SHOWN = 200
+_TURNED = "samples with an image that EXIF turns (read as it is stored; `load_dataset` turns it, and boxes do not fit)"
 ITEMS_PER_WORKER = 350  # fewer are checked before another process has started
 
 
@@ -202,6 +203,7 @@ def _look_at_all(
         if look.digests is None or faults:
             skipped += 1
         else:
+            scan.quirks[_TURNED] += look.turned
             planned.append(PlannedSample(item, look.digests, look.weight, look.contents))
     return planned, skipped
 

@@ -5,8 +5,8 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from PIL import ExifTags, ImageChops
 from PIL import Image as Pillow
-from PIL import ImageChops
 
 from rgbt_bench.datasets.digests import (
     SampleDigests,
@@ -29,13 +29,15 @@ class Look:
     """What looking at a sample showed.
 
     `digests` is None where the sample is faulty; `weight` is what its images weigh in bytes; `contents` are their
-    checksums, by which a change between the look and the writing is noticed.
+    checksums, by which a change between the look and the writing is noticed. `turned` tells that an image has an EXIF
+    orientation: we read it as it is stored, others may turn it.
     """
 
     digests: SampleDigests | None
     weight: int
     contents: tuple[int, ...]
     faults: tuple[str, ...]
+    turned: bool = False
 
 
 def look_at(sample: Sample, info: DatasetInfo, label_file: str = "") -> Look:
@@ -45,11 +47,13 @@ def look_at(sample: Sample, info: DatasetInfo, label_file: str = "") -> Look:
     """
     digests: dict[str, str] = {}
     faults: list[str] = []
+    turned = False
     for kind, image in sample_images(sample):
         where = f"{sample.sample_id} ({kind}, {image.name})"
         try:
-            digests[kind], found = _look_at_image(kind, image, sample, info)
+            digests[kind], found, is_turned = _look_at_image(kind, image, sample, info)
             faults += [f"{where}: {fault}" for fault in found]
+            turned = turned or is_turned
         except Exception as error:  # a damaged file makes a decoder raise almost anything
             faults.append(f"{where}: cannot be decoded: {error}")
     faults += _label_faults(sample, info.classes, label_file)
@@ -57,7 +61,7 @@ def look_at(sample: Sample, info: DatasetInfo, label_file: str = "") -> Look:
     if faults:
         return Look(None, weight, checksums(sample), tuple(faults))
     label = sample_label_digest(sample, info.classes, digests.get("mask"))
-    return Look(SampleDigests(label, digests["rgb"], digests.get("thermal")), weight, checksums(sample), ())
+    return Look(SampleDigests(label, digests["rgb"], digests.get("thermal")), weight, checksums(sample), (), turned)
 
 
 def sample_images(sample: Sample) -> list[tuple[str, Image]]:
@@ -71,11 +75,14 @@ def checksums(sample: Sample) -> tuple[int, ...]:
     return tuple(zlib.crc32(image.data, zlib.crc32(image.name.encode())) for _, image in sample_images(sample))
 
 
-def _look_at_image(kind: str, image: Image, sample: Labels, info: DatasetInfo) -> tuple[str, list[str]]:
-    """Return an image's digest and what is wrong with it; where there is too much to decode, the digest is empty."""
+def _look_at_image(kind: str, image: Image, sample: Labels, info: DatasetInfo) -> tuple[str, list[str], bool]:
+    """Return an image's digest, what is wrong with it, and whether it has an orientation.
+
+    Where there is too much to decode, the digest is empty.
+    """
     with open_image(image.data) as opened:
         if opened.width * opened.height > MAX_PIXELS:
-            return "", [f"{opened.width}x{opened.height} is above {MAX_PIXELS} pixels"]
+            return "", [f"{opened.width}x{opened.height} is above {MAX_PIXELS} pixels"], False
         (width, height), mode = opened.size, opened.mode
         if is_jpeg(image.data) and (kind == "rgb" or (kind == "thermal" and mode == "L")):
             opened.draft("L", (1, 1))  # every coefficient is read, which is where a JPEG breaks, few pixels are made
@@ -91,7 +98,7 @@ def _look_at_image(kind: str, image: Image, sample: Labels, info: DatasetInfo) -
             fault = _range_fault(opened, info)
         if fault:
             faults.append(fault)
-        return digest, faults
+        return digest, faults, opened.getexif().get(ExifTags.Base.Orientation, 1) != 1
 
 
 def _mask_fault(picture: Pillow.Image, mask_classes: Sequence[str]) -> str:

@@ -77,17 +77,15 @@ def push_set(
 
 def set_files(dataset: Dataset, target: HubName, manifest_only: bool = False) -> dict[str, bytes | Path]:
     """Return the files that a set is pushed as, by path: those of its folder, without what is of this machine."""
-    page = f"{client().endpoint}/datasets/{target.repo_id}"
-    base = f"{page}/resolve/main/"
     if manifest_only:
-        return {**manifest_files(dataset, target.repo_id, base, page)}
+        return {**manifest_files(dataset, target.repo_id)}
     whole = dataset.under(DEFAULT_SPLIT)
     record, root = whole.record, whole.root
     shards = shard_files(root, record)
     kept = [RECORD_FILE, DIGESTS_FILE, *(f"{SPLITS_FOLDER}/{split}.json" for split in record.splits)]
     return {
         CARD_FILE: dataset_card(whole, target.repo_id, "COMMIT").encode(),
-        CROISSANT_FILE: json_bytes(dataset_croissant(record, shards, base, page)),
+        CROISSANT_FILE: json_bytes(dataset_croissant(record, shards)),
         REPORT_FILE: json_bytes(_public_report(root / REPORT_FILE)),
         **{path: root / path for path in [*kept, *(file.path for files in shards.values() for file in files)]},
     }
