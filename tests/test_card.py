@@ -109,7 +109,7 @@ def test_the_card_of_a_folder_is_made_again_from_the_folder(made):
 def test_the_card_of_a_pushed_set_says_how_it_is_got(made):
     text = dataset_card(made, REPO, "a tag")
     assert f'load_dataset("{REPO}", revision="a tag")' in text
-    assert f"`rgbt-bench pull {REPO}`" in text
+    assert f"`rgbt-bench pull {REPO}@a tag`" in text
     assert HERE not in text
     for part, ids in IDS.items():
         counts = [sum(box.category == number for one in ids for box in boxes_of(one)) for number in range(3)]

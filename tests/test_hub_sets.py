@@ -123,7 +123,7 @@ def test_a_card_that_the_hubs_own_reader_takes(hub, pushed, manifest):
     assert "rgb-thermal" in card.data.tags
     assert 'load_dataset("ann/flir"' in card.text
     card = DatasetCard(hub.repo("ann/flir-ids").files["README.md"].decode())
-    assert "rgbt-bench pull ann/flir-ids --originals" in card.text
+    assert "rgbt-bench pull ann/flir-ids@COMMIT --originals" in card.text
 
 
 def test_a_manifest_holds_no_pixel_and_no_label(hub, manifest):

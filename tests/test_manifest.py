@@ -132,7 +132,7 @@ def test_its_card_says_what_it_is_and_how_to_rebuild(made, files):
     assert data["dataset_info"]["download_size"] == sum(len(files[f"manifest/{part}.parquet"]) for part in PARTS)
     for words in (
         "No pixel and no label is here.",
-        f"rgbt-bench pull {REPO} --originals PATH",
+        f"rgbt-bench pull {REPO}@COMMIT --originals PATH",
         "none &amp; nothing",
         made.record.fingerprint,
         "Nobody",

@@ -150,14 +150,14 @@ def _download_all(remote: Remote, wanted: Sequence[str], aside: Path, progress: 
     """Download what is not there yet, each file checked against the hash that the commit has of it."""
     total = sum(remote.files[path].size for path in wanted)
     done = 0
-    progress("downloading", done, total)
+    progress("downloading, in kB", done // 1000, total // 1000)
     with ThreadPoolExecutor(_THREADS, "download") as pool:
         waiting = {pool.submit(remote.fetch, path, aside): path for path in wanted}
         try:
             for finished in as_completed(waiting):
                 finished.result()
                 done += remote.files[waiting[finished]].size
-                progress("downloading", done, total)
+                progress("downloading, in kB", done // 1000, total // 1000)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 

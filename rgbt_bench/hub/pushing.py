@@ -145,7 +145,7 @@ def _upload(remote: Remote, files: Mapping[str, bytes | Path], progress: Progres
     ]
     total = sum(operation.upload_info.size for operation in operations)
     done = 0
-    progress("uploading", done, total)
+    progress("uploading, in kB", done // 1000, total // 1000)
     with ThreadPoolExecutor(_THREADS, "upload") as pool:
         waiting = {
             pool.submit(
@@ -157,7 +157,7 @@ def _upload(remote: Remote, files: Mapping[str, bytes | Path], progress: Progres
             for finished in as_completed(waiting):
                 _raise_cause(finished.exception())
                 done += waiting[finished].upload_info.size
-                progress("uploading", done, total)
+                progress("uploading, in kB", done // 1000, total // 1000)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
     return operations

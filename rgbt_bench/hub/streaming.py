@@ -3,6 +3,7 @@
 What was read is verified against the set's digests and kept below the home folder, so it is fetched once.
 """
 
+import logging
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ from .ranges import Range, RangeFile
 from .remote import open_remote
 from .sets import is_manifest
 
+_log = logging.getLogger(__name__)
 _PIXELS = ("rgb", "thermal")
 
 
@@ -64,6 +66,9 @@ class HubDataset(Dataset):
                 f"{name}: holds no images to read; `rgbt-bench pull {name.repo_id} --originals PATH` makes a set of a"
                 " manifest and your own copy"
             )
+        if not name.is_pinned:
+            pinned = self.remote.name
+            _log.warning("%s is %s now; %s always names the same", name, pinned.revision, pinned)
         super().__init__(open_records(self.remote).root, split)
         self._cache = paths.hub_cache() / name.repo_id.replace("/", "--") / self.remote.revision
         self._footers: dict[str, pq.FileMetaData] = {}

@@ -38,7 +38,7 @@ def pushed(content: dict[str, Any]) -> None:
         for note in content["notes"]:
             line(note)
     if what == "set":
-        line(f'read it: load_dataset("{content["repo_id"]}", revision="{content["revision"][:12]}…")')
+        line(f'read it: load_dataset("{content["repo_id"]}", revision="{content["revision"]}")')
     if what in ("set", "manifest"):
         originals = " --originals PATH" if what == "manifest" else ""
         line(f"get it: rgbt-bench pull {content['repo_id']}@{content['revision']}{originals}")
