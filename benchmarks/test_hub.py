@@ -30,6 +30,7 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def route(hub, folder, tmp_path, monkeypatch):  # noqa: F811
     """Take a route, each time with nothing kept from before; return the least time and memory of some rounds."""
+    monkeypatch.setenv("USE_TORCH", "0")  # or `datasets` imports it, which is no part of either route
 
     def take(name, repo="ann/flir"):
         found = []
