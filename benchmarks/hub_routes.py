@@ -30,7 +30,7 @@ def push_by_datasets(folder, repo):
 
 def stream(folder, repo):
     """Read every pair of the train part in order, its images encoded, every digest verified."""
-    from rgbt_bench.datasets.store import open_dataset
+    from rgbt_bench.opening import open_dataset
 
     return sum(1 for sample in open_dataset(f"hub:{repo}").part("train") if sample.rgb.data and sample.thermal.data)
 
@@ -48,7 +48,7 @@ def stream_by_datasets(folder, repo):
 def stream_decoded(folder, repo):
     """Read the part as pictures: what a loader hands to a training, before it makes tensors of them."""
     from rgbt_bench.datasets.digests import open_image
-    from rgbt_bench.datasets.store import open_dataset
+    from rgbt_bench.opening import open_dataset
 
     count = 0
     for sample in open_dataset(f"hub:{repo}").part("train"):
@@ -68,7 +68,7 @@ def stream_decoded_by_datasets(folder, repo):
 
 def one_pair(folder, repo):
     """Read a single pair."""
-    from rgbt_bench.datasets.store import open_dataset
+    from rgbt_bench.opening import open_dataset
 
     return 1 if open_dataset(f"hub:{repo}").part("train")[0].rgb.data else 0
 

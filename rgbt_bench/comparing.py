@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rgbt_bench.datasets.splits import dataset_name
-from rgbt_bench.datasets.store import Dataset, Part, open_dataset
+from rgbt_bench.datasets.store import Dataset, Part
 from rgbt_bench.errors import BadInputError, UsageError, unknown_name
 from rgbt_bench.leaderboard.tracks import protocol_digest
 from rgbt_bench.metrics.detection import ground_truth
 from rgbt_bench.metrics.resampling import columns, encode, resampled_figures
+from rgbt_bench.opening import open_dataset
 from rgbt_bench.predictions import read_predictions
 from rgbt_bench.results import Figure, Interval, Result
 from rgbt_bench.scoring import aliases, describe, require_boxes

@@ -24,7 +24,7 @@ def listing(what: str) -> list[dict[str, Any]]:
 
 def _datasets() -> list[dict[str, Any]]:
     from rgbt_bench import paths
-    from rgbt_bench.datasets.store import dataset_info
+    from rgbt_bench.opening import dataset_info
     from rgbt_bench.registry import converters
 
     rows = []

@@ -8,10 +8,11 @@ from typing import Any
 from rgbt_bench.datasets.loose import LoosePairs, PairFiles, pair_files
 from rgbt_bench.datasets.sheet import spread
 from rgbt_bench.datasets.splits import parse_dataset_name
-from rgbt_bench.datasets.store import Part, dataset_info, open_dataset
+from rgbt_bench.datasets.store import Part
 from rgbt_bench.errors import BadInputError, MissingError
 from rgbt_bench.files import sha256_file
 from rgbt_bench.finding import RunFolder
+from rgbt_bench.opening import dataset_info, open_dataset
 from rgbt_bench.pictures import draw_found
 from rgbt_bench.predictions import Detections, canonical_order
 from rgbt_bench.registry import load_submission

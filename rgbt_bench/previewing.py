@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from rgbt_bench.boxes import iou, match
 from rgbt_bench.datasets.sheet import spread
 from rgbt_bench.datasets.splits import dataset_name
-from rgbt_bench.datasets.store import Part, open_dataset
+from rgbt_bench.datasets.store import Part
 from rgbt_bench.errors import BadInputError
 from rgbt_bench.finding import RunFolder
+from rgbt_bench.opening import open_dataset
 from rgbt_bench.pictures import draw_predictions
 from rgbt_bench.predictions import Detections, read_predictions
 from rgbt_bench.schema import Labels

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from rgbt_bench.datasets.splits import DEFAULT_SPLIT, parse_dataset_name, split_hash
-from rgbt_bench.datasets.store import Dataset, Part, open_dataset
+from rgbt_bench.datasets.store import Dataset, Part
 from rgbt_bench.errors import BadInputError, MissingError, unknown_name
 from rgbt_bench.files import write_text
+from rgbt_bench.opening import open_dataset
 from rgbt_bench.predictions import Detections, read_predictions
 from rgbt_bench.registry import converters, load_converter
 from rgbt_bench.schema import SplitList

@@ -9,11 +9,12 @@ from typing import Any, Generic, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from rgbt_bench.datasets.store import Dataset, open_dataset
+from rgbt_bench.datasets.store import Dataset
 from rgbt_bench.errors import BadInputError, BenchError, UsageError
 from rgbt_bench.harness import check
 from rgbt_bench.launching import Job, Launcher, ended_as_interrupted
 from rgbt_bench.leaderboard.papers import find_table
+from rgbt_bench.opening import open_dataset
 from rgbt_bench.plain_yaml import read_mapping
 from rgbt_bench.recipes import explain, load_recipe
 from rgbt_bench.results import RESULT_FILE, read_result

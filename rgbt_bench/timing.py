@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rgbt_bench import paths
-from rgbt_bench.datasets.store import dataset_info
 from rgbt_bench.devices import describe_device, resolve_device, use_full_float32
 from rgbt_bench.errors import UsageError
 from rgbt_bench.files import sha256_json, write_json
 from rgbt_bench.latency import WARM_UP, LatencyReport, Timing, percentile, time_passes
+from rgbt_bench.opening import dataset_info
 from rgbt_bench.recipes import Recipe, load_recipe
 from rgbt_bench.registry import load_submission
 from rgbt_bench.submissions import LatencySubject, Progress

@@ -2,8 +2,8 @@
 
 import json
 
-from rgbt_bench.datasets.store import open_dataset
 from rgbt_bench.files import write_json
+from rgbt_bench.opening import open_dataset
 from rgbt_bench.recipes import load_recipe
 from rgbt_bench.results import ModelProvenance
 from rgbt_bench.scoring import score_file

@@ -14,9 +14,10 @@ from flir_cases import put
 from rgbt_bench.converting import convert
 from rgbt_bench.custom.converter import Custom
 from rgbt_bench.custom.description import check_description
-from rgbt_bench.datasets.store import Dataset, dataset_info
+from rgbt_bench.datasets.store import Dataset
 from rgbt_bench.errors import BadInputError, MissingError, UsageError
 from rgbt_bench.listing import listing
+from rgbt_bench.opening import dataset_info
 
 ROOT = Path(__file__).parent.parent
 WIDTH, HEIGHT = 24, 16

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from rgbt_bench.datasets.store import dataset_info
 from rgbt_bench.errors import BadInputError, MissingError, UsageError
 from rgbt_bench.files import read_json, write_json
 from rgbt_bench.finding import read_run
@@ -19,6 +18,7 @@ from rgbt_bench.hub.model_card import label_of
 from rgbt_bench.hub.model_config import ModelConfig, differences
 from rgbt_bench.hub.model_files import EVAL_RESULTS, OURS, model_files
 from rgbt_bench.hub.names import HubName
+from rgbt_bench.opening import dataset_info
 from rgbt_bench.results import read_result
 from run_cases import make_done, make_folder
 

@@ -19,8 +19,9 @@ from rgbt_bench.converters import Converter, Item, Scan
 from rgbt_bench.converting import convert
 from rgbt_bench.datasets import store, writer
 from rgbt_bench.datasets.splits import split_hash
-from rgbt_bench.datasets.store import Dataset, open_dataset
+from rgbt_bench.datasets.store import Dataset
 from rgbt_bench.errors import BadInputError, MissingError, UsageError
+from rgbt_bench.opening import open_dataset
 from rgbt_bench.schema import Box, DatasetInfo, Image, Labels, SplitList
 
 WIDTH, HEIGHT = 24, 16

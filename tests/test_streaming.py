@@ -12,13 +12,14 @@ from cli_cases import only_object
 from conftest import TinySample
 from mfnet_cases import put_original
 from rgbt_bench.converting import convert
-from rgbt_bench.datasets.store import Dataset, open_dataset
+from rgbt_bench.datasets.store import Dataset
 from rgbt_bench.errors import BadInputError, HubError, MissingError, UsageError
 from rgbt_bench.hub.names import HubName
 from rgbt_bench.hub.ranges import RangeFile, merged
 from rgbt_bench.hub.remote import open_remote
 from rgbt_bench.hub.sets import set_files
 from rgbt_bench.hub.streaming import HubDataset, parse_hub_dataset
+from rgbt_bench.opening import open_dataset
 
 COUNTS = {"train": 80, "val": 8, "test": 40}
 GROUP = 8  # samples of a row group

@@ -107,8 +107,8 @@ def _require_file(sheet: Path | None) -> None:
 
 def _leaks(dataset: str, sheet: Path | None, pairs: int) -> dict[str, Any]:
     from rgbt_bench.datasets.leaks import leak_report
-    from rgbt_bench.datasets.store import open_dataset
     from rgbt_bench.leak_sheet import draw_leaks
+    from rgbt_bench.opening import open_dataset
 
     opened = open_dataset(dataset)
     with console.progress() as show:
@@ -132,8 +132,8 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a converted set as files of a format of the field; `convert custom` reads them back to the same set."""
-    from rgbt_bench.datasets.store import open_dataset
     from rgbt_bench.exporting.exporter import export as run_export
+    from rgbt_bench.opening import open_dataset
 
     opened = open_dataset(dataset)
     with console.progress() as show:
@@ -152,7 +152,7 @@ def inspect(
 ) -> None:
     """Count a dataset by part, class, illumination and box size, and show its digests."""
     from rgbt_bench.datasets.inspecting import inspect_dataset
-    from rgbt_bench.datasets.store import open_dataset
+    from rgbt_bench.opening import open_dataset
     from rgbt_bench.scoring import official_note
 
     if part is not None and sheet is None:

@@ -44,10 +44,10 @@ def push(
     as_json: Json = False,
 ) -> None:
     """Push a converted set or a run to the Hugging Face Hub: private, in one commit, and again where it stopped."""
-    from rgbt_bench.datasets.store import open_dataset
     from rgbt_bench.hub.models import names_run
     from rgbt_bench.hub.names import parse_target
     from rgbt_bench.hub.sets import PushOptions, push_set, set_files
+    from rgbt_bench.opening import open_dataset
 
     target = parse_target(hub)
     if names_run(what):

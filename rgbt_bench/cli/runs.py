@@ -42,8 +42,8 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Train what is missing, predict, score and write one result; finished runs are reused."""
-    from rgbt_bench.datasets.store import open_dataset
     from rgbt_bench.harness import check, execute
+    from rgbt_bench.opening import open_dataset
     from rgbt_bench.recipes import load_recipe
     from rgbt_bench.runs import plan_given, plan_seeds, require_key
 

@@ -24,7 +24,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Score anybody's predictions on a converted set."""
-    from rgbt_bench.datasets.store import open_dataset
+    from rgbt_bench.opening import open_dataset
     from rgbt_bench.scoring import score_file
 
     tasks = ("detection-rgbt", "detection-rgb", "detection-thermal")

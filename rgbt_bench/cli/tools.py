@@ -79,9 +79,9 @@ def diff(
     as_json: Json = False,
 ) -> None:
     """Say which samples, labels, pixels and parts of two converted sets differ."""
-    from rgbt_bench.datasets.store import open_dataset
     from rgbt_bench.diffing import diff as compare
     from rgbt_bench.diffing import to_dict
+    from rgbt_bench.opening import open_dataset
 
     with console.progress() as report:
         found = compare(open_dataset(a), open_dataset(b), verify, report)

@@ -11,14 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from rgbt_bench import paths
 from rgbt_bench.datasets.digests import SampleDigests, split_digests
-from rgbt_bench.datasets.splits import DEFAULT_SPLIT, dataset_name, parse_dataset_name, require_part, split_hash
+from rgbt_bench.datasets.splits import DEFAULT_SPLIT, dataset_name, require_part, split_hash
 from rgbt_bench.errors import BadInputError, MissingError, unknown_name
 from rgbt_bench.files import read_json
-from rgbt_bench.hub.names import is_hub_name
 from rgbt_bench.paths import RECORD_FILE
-from rgbt_bench.registry import converters, load_converter
 from rgbt_bench.schema import (
     IMAGE_COLUMNS,
     SCHEMA_VERSION,
@@ -281,47 +278,6 @@ def part_record(
         rgb_digest=digest.rgb,
         thermal_digest=digest.thermal,
     )
-
-
-def open_dataset(name: str) -> Dataset:
-    """Open a set by name (`flir`, `flir@official`), by folder (`./my/flir@official`) or on the Hub (`hub:ann/flir`).
-
-    Raises:
-        MissingError: there is no such set; the message says how to make it.
-        UsageError: the set has no such split.
-        HubError: the Hub cannot be reached.
-    """
-    if is_hub_name(name):
-        from rgbt_bench.hub.streaming import HubDataset, parse_hub_dataset  # it imports this module
-
-        return HubDataset(*parse_hub_dataset(name))
-    text, split = parse_dataset_name(name)
-    home = paths.datasets_home()
-    is_path = "/" in text or "\\" in text or text in (".", "..")
-    # A bare name may be the name of a folder here, the unconverted original for one, and still mean the set at home.
-    for root in (Path(text).expanduser(), *(() if is_path else (home / text,))):
-        if (root / RECORD_FILE).is_file():
-            return Dataset(root, split)
-    if is_path:
-        raise MissingError(f"{text}: no converted set here (no {RECORD_FILE}); `rgbt-bench convert` writes one")
-    converted = [folder.name for folder in paths.converted_sets()]
-    if text not in converters():
-        raise unknown_name("dataset", text, {*converters(), *converted})
-    there = f"Converted there: {', '.join(converted)}." if converted else "Nothing is converted there yet."
-    raise MissingError(
-        f"dataset {text!r} is not converted yet under {home}; `rgbt-bench convert {text}` says how to get and convert"
-        f" it. {there}"
-    )
-
-
-def dataset_info(name: str) -> DatasetInfo:
-    """Return what holds for a dataset by its name: as its converter has it, or of a user's own set as converted.
-
-    Raises:
-        MissingError: there is no such set.
-        UsageError: there is no such dataset.
-    """
-    return load_converter(name).info if name in converters() else open_dataset(name).info
 
 
 def read_record(path: Path) -> DatasetRecord:

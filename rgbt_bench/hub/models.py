@@ -7,10 +7,11 @@ from typing import Any
 
 from rgbt_bench import paths
 from rgbt_bench.datasets.splits import parse_dataset_name
-from rgbt_bench.datasets.store import dataset_info, open_dataset, read_record
+from rgbt_bench.datasets.store import read_record
 from rgbt_bench.errors import BadInputError, BenchError, MissingError, UsageError
 from rgbt_bench.files import read_json, sha256_file
 from rgbt_bench.finding import find_run, is_run_name
+from rgbt_bench.opening import dataset_info, open_dataset
 from rgbt_bench.paths import RECORD_FILE
 from rgbt_bench.recipes import Recipe
 from rgbt_bench.registry import converters

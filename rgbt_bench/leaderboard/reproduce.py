@@ -9,11 +9,11 @@ from pydantic import ValidationError
 
 from rgbt_bench import paths
 from rgbt_bench.datasets.splits import dataset_name
-from rgbt_bench.datasets.store import dataset_info
 from rgbt_bench.errors import BenchError, UsageError, unknown_name
 from rgbt_bench.files import read_json
 from rgbt_bench.latency import LatencyReport
 from rgbt_bench.leaderboard.papers import Column, Table, find_table
+from rgbt_bench.opening import dataset_info
 from rgbt_bench.recipes import load_recipe
 from rgbt_bench.registry import load_submission, recipe_files
 from rgbt_bench.results import RESULT_FILE, Interval, ModelProvenance, Result, read_result
