@@ -79,6 +79,8 @@ def params(*names):
     [
         (("convert", "dataset"), "", sorted(converters())),
         (("inspect", "dataset"), "", ["other", "sample", "sample@small"]),
+        (("push", "what"), "s", ["sample", "sample/ffkd-student-rgb-quick/bbbb11112222"]),
+        (("push", "what"), "ff", ["ffkd-student-rgb"]),
         (("diff", "a"), "s", ["sample", "sample@small"]),
         (("run", "dataset"), "o", ["other"]),
         (("run", "preset"), "", ["paper", "quick"]),

@@ -50,6 +50,12 @@ def runs() -> Iterator[str]:
             yield from (folder.parent.name.rpartition("-")[0], folder.name, place.as_posix())
 
 
+def pushed() -> Iterator[str]:
+    """Yield what can be pushed: the converted sets, and the runs."""
+    yield from (name for name in sets() if "@" not in name)
+    yield from runs()
+
+
 def kinds() -> Iterable[str]:
     """Return what can be listed."""
     from rgbt_bench.listing import KINDS
@@ -85,6 +91,7 @@ OFFERS: dict[str, Names] = {
     "preset": presets,
     "device": devices,
     "convert dataset": datasets,
+    "push what": pushed,
 }
 
 
