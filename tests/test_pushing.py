@@ -111,6 +111,35 @@ def test_a_public_repository_is_not_pushed_to_in_silence(hub):
     assert not push(public=True).private
 
 
+@pytest.mark.parametrize("moment", ["/preupload/", "/objects/batch", "PUT"])
+def test_a_repository_that_becomes_public_during_the_upload_is_not_committed_to(hub, moment):
+    def publish(server):
+        server.repo("ann/set").private = False
+
+    method, path = ("PUT", ".") if moment == "PUT" else ("POST", moment)
+    hub.fail(method, path, do=publish)
+    with pytest.raises(UsageError, match="the repository is public"):
+        push()
+    assert content(hub.repo("ann/set")) == {}
+
+
+def test_a_repository_that_appears_meanwhile_is_looked_at_as_any_other(hub):
+    theirs = {"dataset.json": b"of another", "data/other.parquet": b"y"}
+
+    def require(remote):
+        if theirs.keys() & remote.files.keys():
+            raise UsageError("holds another set")
+
+    hub.fail("POST", "/api/repos/create", do=lambda server: server.create_repo("ann/set", files=theirs))
+    with pytest.raises(UsageError, match="holds another set"):
+        push(require=require)
+    assert content(hub.repo("ann/set")) == theirs
+    hub.fail("POST", "/api/repos/create", do=lambda server: server.create_repo("ann/two", private=False))
+    with pytest.raises(UsageError, match="the repository is public"):
+        push(HubName("ann/two"))
+    assert content(hub.repo("ann/two")) == {}
+
+
 def test_what_is_there_can_refuse(hub):
     hub.create_repo("ann/set", files={"model.bin": b"x"})
 

@@ -44,6 +44,7 @@ class Place:
     name: HubName
     kind: Kind
     public: bool
+    require: Callable[[Remote], None]
     remote: Remote | None
 
 
@@ -63,15 +64,23 @@ def find_place(name: HubName, kind: Kind, public: bool, require: Callable[[Remot
         who = patiently(api.whoami)
         _require_owner(name, who)
         there = patiently(api.repo_exists, name.repo_id, repo_type=kind)
-    remote = open_remote(name, kind) if there else None
-    if remote is not None:
-        if not remote.private and not public:
-            raise UsageError(
-                f"{name}: the repository is public, and what is pushed is private unless you say --public; make it"
-                " private in its settings, or push elsewhere"
-            )
-        require(remote)
-    return Place(name, kind, public, remote)
+    return Place(name, kind, public, require, _open(name, kind, public, require) if there else None)
+
+
+def _open(name: HubName, kind: Kind, public: bool, require: Callable[[Remote], None]) -> Remote:
+    """Return a repository at its head, once it was asked whether it is for replacing."""
+    remote = open_remote(name, kind)
+    _require_visibility(name, remote.private, public)
+    require(remote)
+    return remote
+
+
+def _require_visibility(name: HubName, private: bool, public: bool) -> None:
+    if not private and not public:
+        raise UsageError(
+            f"{name}: the repository is public, and what is pushed is private unless you say --public; make it"
+            " private in its settings, or push elsewhere"
+        )
 
 
 def _require_owner(name: HubName, who: Mapping[str, Any]) -> None:
@@ -98,6 +107,7 @@ def push_files(
     public after its commit at the earliest.
 
     Raises:
+        UsageError: meanwhile the repository was made by another process, or became public; the head is as it was.
         HubError: the head moved meanwhile, the Hub refused, or cannot be reached; the head is as it was.
     """
     name, kind = place.name, place.kind
@@ -105,13 +115,15 @@ def push_files(
         api = client()
         if place.remote is None:
             patiently(api.create_repo, name.repo_id, repo_type=kind, private=True, exist_ok=True)
-    remote = place.remote or open_remote(name, kind)
+    remote = place.remote or _open(name, kind, place.public, place.require)
     changed = {path: content for path, content in files.items() if not _is_there(remote, path, content)}
     stale = [path for path in remote.files if is_ours(path) and path not in files]
     with speaking(name, kind):
         revision = remote.revision
         if changed or stale:
             operations = _upload(remote, changed, progress)
+            seen = patiently(api.repo_info, name.repo_id, repo_type=kind)  # once more: an upload takes hours
+            _require_visibility(name, bool(seen.private), place.public)
             revision = _commit(remote, operations, stale, files, message)
         is_public = not remote.private
         if place.public and not is_public:
