@@ -1,5 +1,7 @@
 """Converted sets on the Hub: pushed whole or as a manifest, read without our code, pulled, rebuilt and verified."""
 
+# ruff: noqa: F401, F811 - fixtures
+
 import io
 import json
 import os
@@ -13,42 +15,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from cli_cases import only_object
-from flir_cases import PAIRS, jpegs, put_coco
+from flir_cases import PAIRS, jpegs
 from generated_pairs import snapshot
 from hub_fixtures import TOKEN
+from hub_sets import TEST, another_box, edited, flir, manifest, original, pushed, tamper
 from rgbt_bench.datasets.store import Dataset
 from rgbt_bench.hub.names import HubName
-from rgbt_bench.hub.sets import read_hub_record, set_files
+from rgbt_bench.hub.sets import read_hub_record
 
 CHANGED = {"README.md", "conversion.json"}  # what a pushed set has otherwise than its folder
-
-
-@pytest.fixture
-def original(tmp_path):
-    folder = tmp_path / "original"
-    put_coco(folder)
-    return folder
-
-
-@pytest.fixture
-def flir(home, bench, original):
-    code, _, err = bench("convert", "flir", original)
-    assert code == 0, err
-    return home / "datasets" / "flir"
-
-
-@pytest.fixture
-def pushed(hub, flir, bench):
-    code, out, err = bench("push", "flir", "--hub", "ann/flir", "--json")
-    assert code == 0, err
-    return only_object(out)
-
-
-@pytest.fixture
-def manifest(hub, flir, bench):
-    code, out, err = bench("push", "flir", "--hub", "ann/flir-ids", "--manifest-only", "--json")
-    assert code == 0, err
-    return only_object(out)
 
 
 def elsewhere(code):
@@ -226,34 +201,6 @@ def test_other_originals_are_named_by_sample_and_nothing_is_written(manifest, or
     assert not (tmp_path / "out").exists()
 
 
-def tamper(hub, name, path, change):
-    """Let the owner of a repository commit another content of a file."""
-    repo = hub.repo(name)
-    repo.commit({**repo.files, path: change(repo.files[path])})
-
-
-def edited(change):
-    def edit(data):
-        content = json.loads(data)
-        change(content)
-        return json.dumps(content).encode()
-
-    return edit
-
-
-def another_box(data):
-    table = pq.read_table(io.BytesIO(data))
-    rows = table.to_pylist()
-    row = next(row for row in rows if row["objects"])
-    row["objects"][0]["bbox"][2] += 1
-    sink = io.BytesIO()
-    pq.write_table(table.from_pylist(rows, schema=table.schema), sink)
-    return sink.getvalue()
-
-
-TEST = "data/test-00000-of-00001.parquet"
-
-
 @pytest.mark.parametrize(
     ("path", "change", "code", "words"),
     [
@@ -292,98 +239,6 @@ def test_what_is_no_set_of_ours_is_said(hub, bench, tmp_path):
 def test_originals_are_for_a_manifest(pushed, original, bench, tmp_path):
     code, _, err = bench("pull", "ann/flir", "--originals", original, "--out", tmp_path / "out")
     assert (code, "leave --originals out" in err) == (2, True), err
-
-
-def test_public_needs_the_terms_by_their_own_name(hub, flir, bench):
-    code, _, err = bench("push", "flir", "--hub", "ann/flir", "--public")
-    assert code == 2
-    assert Dataset(flir).info.licence.split(".")[0] in err
-    assert "add --accept-terms flir" in err
-    code, _, err = bench("push", "flir", "--hub", "ann/flir", "--public", "--accept-terms", "m3fd")
-    assert (code, "the set is flir" in err) == (2, True)
-    assert not hub.requests
-    assert bench("push", "flir", "--hub", "ann/flir", "--public", "--accept-terms", "flir")[0] == 0
-    assert not hub.repo("ann/flir").private
-
-
-def test_a_manifest_may_be_public_without_the_terms(hub, flir, bench):
-    assert bench("push", "flir", "--hub", "ann/ids", "--public", "--manifest-only")[0] == 0
-    assert not hub.repo("ann/ids").private
-
-
-def test_a_history_with_pixels_is_not_made_public_by_a_manifest(hub, pushed, flir, bench):
-    code, _, err = bench("push", "flir", "--hub", "ann/flir", "--manifest-only")
-    assert (code, "holds a whole set, and this is a manifest" in err) == (2, True), err
-    repo = hub.repo("ann/flir")
-    repo.commit(dict.fromkeys(path for path in repo.files if path.startswith("data/")))
-    code, _, err = bench("push", "flir", "--hub", "ann/flir", "--manifest-only", "--public")
-    assert (code, "holds the set itself" in err) == (2, True), err
-    assert hub.repo("ann/flir").private
-
-
-@pytest.mark.parametrize(
-    ("files", "words"),
-    [
-        ({"model.safetensors": b"x"}, "holds something else (model.safetensors)"),
-        ({"dataset.json": b'{"info": {"name": "m3fd"}}'}, "holds the dataset 'm3fd', not 'flir'"),
-        ({"dataset.json": b"[]"}, "is none of ours"),
-    ],
-)
-def test_a_repository_of_something_else_is_not_overwritten(hub, flir, bench, files, words):
-    hub.create_repo("ann/flir", files=files)
-    code, _, err = bench("push", "flir", "--hub", "ann/flir")
-    assert (code, words in err) == (2, True), err
-    assert hub.repo("ann/flir").files.keys() - {".gitattributes"} == files.keys()
-
-
-def test_an_empty_repository_made_in_a_browser_is_taken(hub, flir, bench):
-    hub.create_repo("ann/flir", files={"README.md": b"---\nlicense: other\n---\n"})
-    assert bench("push", "flir", "--hub", "ann/flir")[0] == 0
-
-
-def test_a_set_whose_records_do_not_fit_is_not_pushed(hub, flir, bench):
-    (flir / "digests.json").write_text("{}")
-    code, _, err = bench("push", "flir", "--hub", "ann/flir")
-    assert (code, "digests.json" in err) == (3, True), err
-    assert not hub.requests
-
-
-def test_convert_pushes_what_it_made(hub, original, home, bench):
-    code, out, err = bench("convert", "flir", original, "--push", "ann/flir", "--json")
-    assert code == 0, err
-    assert only_object(out)["push"]["revision"] == hub.repo("ann/flir").head
-    code, _, err = bench("convert", "flir", original, "--push", "ann/flir")
-    assert (code, "rgbt-bench push" in err) == (2, True), err
-
-
-def test_convert_asks_about_the_push_before_it_begins(hub, original, home, bench):
-    for options, words in (
-        (["--push", "bob/flir"], "neither you"),
-        (["--push", "ann/flir", "--public"], "--accept-terms flir"),
-        (["--public"], "give --push"),
-        (["--manifest-only"], "give --push"),
-        (["--push", "flir"], "OWNER/NAME"),
-    ):
-        code, _, err = bench("convert", "flir", original, *options)
-        assert (code, words in err) == (2, True), err
-    assert not (home / "datasets" / "flir").exists()
-
-
-def test_a_push_that_fails_after_the_conversion_says_how_to_go_on(hub, original, home, bench):
-    hub.fail("POST", "/commit/", status=403, times=9)
-    code, _, err = bench("convert", "flir", original, "--push", "ann/flir")
-    assert code == 7
-    assert f"rgbt-bench push {home / 'datasets' / 'flir'} --hub ann/flir" in err
-    hub.reset()
-    assert bench("push", "flir", "--hub", "ann/flir")[0] == 0
-
-
-def test_a_dry_run_lists_the_files_and_asks_nobody(hub, flir, bench):
-    code, out, err = bench("push", "flir", "--hub", "ann/flir", "--dry-run", "--json")
-    assert code == 0, err
-    content = only_object(out)
-    assert content["files"].keys() == set_files(Dataset(flir), HubName("ann/flir")).keys()
-    assert not hub.requests
 
 
 def test_a_users_own_set_is_rebuilt_by_its_description(hub, tmp_path, bench, flir):

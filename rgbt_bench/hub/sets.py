@@ -18,10 +18,10 @@ from rgbt_bench.files import json_bytes, read_json, write_json
 from rgbt_bench.paths import HUB_FILE, RECORD_FILE
 from rgbt_bench.schema import DatasetInfo
 
-from .client import client, speaking
+from .client import client, patiently, speaking
 from .names import HubName
 from .pushing import Place, Progress, Pushed, find_place, push_files
-from .remote import Remote
+from .remote import Remote, open_remote
 
 _SHARD = re.compile(r"data/[^/]+\.parquet")
 _OURS = re.compile(
@@ -162,15 +162,24 @@ def is_manifest(files: Mapping[str, Any]) -> bool:
 
 
 def _require_no_pixels_before(remote: Remote) -> None:
-    """Refuse to make a repository public whose history everybody could then take a set out of."""
+    """Refuse to make a repository public of which a branch, tag or pull request has, or had, more than a manifest."""
+    repo_id, seen = remote.name.repo_id, set()
     with speaking(remote.name):
         api = client()
-        for commit in api.list_repo_commits(remote.name.repo_id, repo_type="dataset", revision=remote.revision):
-            listed = api.list_repo_tree(
-                remote.name.repo_id, recursive=True, revision=commit.commit_id, repo_type="dataset"
-            )
-            if not is_manifest({one.path: one for one in listed}):
-                raise UsageError(
-                    f"{remote.name}: an earlier commit ({commit.commit_id[:12]}) holds the set itself, which --public"
-                    " would give to everybody; push the manifest to a new repository"
-                )
+        found = patiently(api.list_repo_refs, repo_id, repo_type="dataset", include_pull_requests=True)
+        for ref in [*found.branches, *found.tags, *(found.pull_requests or ())]:
+            for commit in patiently(api.list_repo_commits, repo_id, repo_type="dataset", revision=ref.ref):
+                if commit.commit_id in seen:
+                    continue
+                seen.add(commit.commit_id)
+                files = open_remote(remote.name.at(commit.commit_id), "dataset").files
+                other = next((path for path in sorted(files) if not _is_of_manifest(path)), None)
+                if other is not None:
+                    raise UsageError(
+                        f"{remote.name}: the commit {commit.commit_id[:12]} of {ref.name} holds {other}, which is of no"
+                        " manifest and which --public would give to everybody; push the manifest to a new repository"
+                    )
+
+
+def _is_of_manifest(path: str) -> bool:
+    return path in _OF_THE_HUB or bool(_OURS.fullmatch(path) and not _SHARD.fullmatch(path))
