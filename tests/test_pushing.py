@@ -338,6 +338,20 @@ def test_neither_token_nor_signature_is_shown_whatever_goes_wrong(hub, caplog, m
         assert secret not in said
 
 
+def test_a_call_within_a_call_shows_no_secret_either():
+    logger, stream = logging.getLogger("huggingface_hub"), io.StringIO()
+    handler = logging.StreamHandler(stream)
+    logger.addHandler(handler)
+    try:
+        with client.speaking(SET):
+            with client.speaking(SET):
+                pass
+            logger.warning("GET %s with %s", "https://cdn/x?Signature=abc", TOKEN)
+    finally:
+        logger.removeHandler(handler)
+    assert stream.getvalue() == "GET https://cdn/x with ***\n"
+
+
 def test_a_process_killed_while_uploading_leaves_the_head_and_the_next_one_goes_on(hub, tmp_path):
     names = [f"data/{number}.parquet" for number in range(6)]
     files = {name: hashlib.sha256(name.encode()).digest() * 8000 for name in names}

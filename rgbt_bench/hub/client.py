@@ -28,6 +28,7 @@ _LONGEST_WAIT_S = 300.0
 # Addresses of stored files are signed, and whoever has one may use it.
 _SIGNED = re.compile(r"(https?://[^\s?'\"]+)\?[^\s'\"]*")
 _TOKEN = re.compile(r"\bhf_\w+|(?<=Bearer )\S+")
+_LOGGERS = frozenset({"huggingface_hub", "httpx", "httpx2", "httpcore"})
 _log = logging.getLogger(__name__)
 
 
@@ -49,28 +50,28 @@ def speaking(name: HubName, kind: Kind = "dataset") -> Iterator[None]:
     import huggingface_hub.errors as theirs
     from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
 
-    with _discreet():
-        try:
-            yield
-        except theirs.LocalTokenNotFoundError:
-            raise MissingError(f"{name}: nobody is logged in to the Hub; {_LOGIN}") from None
-        except theirs.OfflineModeIsEnabled:
-            raise MissingError(f"{name}: HF_HUB_OFFLINE is set, so the Hub is not asked; unset it") from None
-        except theirs.GatedRepoError:
-            page = f"{'datasets/' if kind == 'dataset' else ''}{name.repo_id}"
-            raise MissingError(
-                f"{name}: its owner asks for consent first; log in, and give it on the page {page} of the Hub"
-            ) from None
-        except theirs.RevisionNotFoundError:
-            raise MissingError(f"{name}: the {kind} repository has no revision {name.revision or 'main'!r}") from None
-        except theirs.HfHubHTTPError as error:
-            raise _refused(error, name, kind) from None
-        except theirs.LocalEntryNotFoundError as error:
-            raise HubError(f"{name}: the Hub cannot be reached ({_reason(error)}); {_AGAIN}") from None
-        except theirs.EntryNotFoundError as error:
-            raise MissingError(f"{name}: {_reason(error)}") from None
-        except HTTPError as error:
-            raise HubError(f"{name}: the Hub cannot be reached ({_reason(error)}); {_AGAIN}") from None
+    _be_discreet()
+    try:
+        yield
+    except theirs.LocalTokenNotFoundError:
+        raise MissingError(f"{name}: nobody is logged in to the Hub; {_LOGIN}") from None
+    except theirs.OfflineModeIsEnabled:
+        raise MissingError(f"{name}: HF_HUB_OFFLINE is set, so the Hub is not asked; unset it") from None
+    except theirs.GatedRepoError:
+        page = f"{'datasets/' if kind == 'dataset' else ''}{name.repo_id}"
+        raise MissingError(
+            f"{name}: its owner asks for consent first; log in, and give it on the page {page} of the Hub"
+        ) from None
+    except theirs.RevisionNotFoundError:
+        raise MissingError(f"{name}: the {kind} repository has no revision {name.revision or 'main'!r}") from None
+    except theirs.HfHubHTTPError as error:
+        raise _refused(error, name, kind) from None
+    except theirs.LocalEntryNotFoundError as error:
+        raise HubError(f"{name}: the Hub cannot be reached ({_reason(error)}); {_AGAIN}") from None
+    except theirs.EntryNotFoundError as error:
+        raise MissingError(f"{name}: {_reason(error)}") from None
+    except HTTPError as error:
+        raise HubError(f"{name}: the Hub cannot be reached ({_reason(error)}); {_AGAIN}") from None
 
 
 def status_of(error: Exception) -> int | None:
@@ -157,22 +158,15 @@ class _Hiding(logging.Filter):
     """Keeps signed addresses and tokens out of what the Hub's client logs."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = _hide(record.getMessage()), ()
+        if record.name.partition(".")[0] in _LOGGERS:
+            record.msg, record.args = _hide(record.getMessage()), ()
         return True
 
 
 _hiding = _Hiding()
 
 
-@contextmanager
-def _discreet() -> Iterator[None]:
-    """Let what the Hub's client logs meanwhile be seen without secrets."""
-    logger = logging.getLogger("huggingface_hub")
-    handlers = [*logger.handlers, *logging.getLogger().handlers]
-    for handler in handlers:
+def _be_discreet() -> None:
+    """Let what the Hub's client logs be seen without secrets, from now on: threads speak to it at once."""
+    for handler in [*logging.getLogger("huggingface_hub").handlers, *logging.getLogger().handlers]:
         handler.addFilter(_hiding)
-    try:
-        yield
-    finally:
-        for handler in handlers:
-            handler.removeFilter(_hiding)
