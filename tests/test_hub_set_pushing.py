@@ -117,3 +117,17 @@ def test_a_dry_run_lists_the_files_and_asks_nobody(hub, flir, bench):
     content = only_object(out)
     assert content["files"].keys() == set_files(Dataset(flir), HubName("ann/flir")).keys()
     assert not hub.requests
+
+
+@pytest.mark.parametrize("options", [[], ["--manifest-only"], ["--dry-run"]])
+def test_what_is_on_the_hub_is_pulled_before_it_is_pushed(hub, pushed, bench, options):
+    code, _, err = bench("push", "hub:ann/flir", "--hub", "ann/copy", *options)
+    assert (code, "`rgbt-bench pull hub:ann/flir` gets it" in err) == (2, True), err
+
+
+def test_a_set_that_cannot_be_written_to_is_pushed_all_the_same(hub, flir, bench, caplog):
+    (flir / "hub.json").mkdir()
+    code, out, err = bench("push", "flir", "--hub", "ann/flir")
+    assert code == 0, err
+    assert hub.repo("ann/flir").head in out
+    assert "cannot be noted beside the set" in caplog.text

@@ -45,11 +45,13 @@ def push(
 ) -> None:
     """Push a converted set or a run to the Hugging Face Hub: private, in one commit, and again where it stopped."""
     from rgbt_bench.hub.models import names_run
-    from rgbt_bench.hub.names import parse_target
+    from rgbt_bench.hub.names import is_hub_name, parse_target
     from rgbt_bench.hub.sets import PushOptions, push_set, set_files
     from rgbt_bench.opening import open_dataset
 
     target = parse_target(hub)
+    if is_hub_name(what):
+        raise UsageError(f"{what}: is on the Hub already; `rgbt-bench pull {what}` gets it, which can then be pushed")
     if names_run(what):
         if accept_terms is not None or manifest_only:
             raise UsageError(f"{what} is a run: --accept-terms and --manifest-only are about sets")

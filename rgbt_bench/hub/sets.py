@@ -1,5 +1,6 @@
 """Pushing a converted set: whole, or as a manifest without a pixel or label, from which its holders rebuild it."""
 
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from .names import HubName
 from .pushing import Place, Progress, Pushed, find_place, push_files
 from .remote import Remote, open_remote
 
+_log = logging.getLogger(__name__)
 _SHARD = re.compile(r"data/[^/]+\.parquet")
 _OURS = re.compile(
     r"README\.md|dataset\.json|digests\.json|croissant\.json|conversion\.json|splits/[^/]+\.json"
@@ -71,7 +73,10 @@ def push_set(
     what = "Manifest" if options.manifest_only else "Set"
     message = f"{what} of {dataset.info.name}, fingerprint {dataset.record.fingerprint[:16]}"
     pushed = push_files(place, files, message, lambda path: bool(_OURS.fullmatch(path)), progress)
-    write_hub_record(dataset.root, target.at(pushed.revision), options.manifest_only)
+    try:
+        write_hub_record(dataset.root, target.at(pushed.revision), options.manifest_only)
+    except OSError as error:  # of a set that others share, say
+        _log.warning("it is pushed, but %s cannot be noted beside the set (%s)", target.at(pushed.revision), error)
     return pushed
 
 
