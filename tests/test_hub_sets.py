@@ -206,7 +206,12 @@ def test_other_originals_are_named_by_sample_and_nothing_is_written(manifest, or
     [
         (TEST, another_box, 3, "label"),
         (TEST, lambda data: data[:-100], 3, "not a readable shard"),
-        ("dataset.json", edited(lambda one: one.update(fingerprint="0" * 64)), 3, "do not make the set's fingerprint"),
+        (
+            "dataset.json",
+            edited(lambda one: one.update(fingerprint="0" * 64)),
+            3,
+            "do not make the set's fingerprint; it is so at hub:ann/flir@",
+        ),
         ("dataset.json", edited(lambda one: one["shards"].update(test=["../../evil.parquet"])), 3, "which no set has"),
         ("dataset.json", edited(lambda one: one["splits"].update({"../x": {}})), 3, "which no set has"),
         (
@@ -215,7 +220,7 @@ def test_other_originals_are_named_by_sample_and_nothing_is_written(manifest, or
             3,
             "not there",
         ),
-        ("dataset.json", edited(lambda one: one.update(schema_version=99)), 3, "schema version 99"),
+        ("dataset.json", edited(lambda one: one.update(schema_version=99)), 3, "reads 1; it is so at hub:ann/flir@"),
         ("dataset.json", lambda data: b"[]", 3, "not a dataset record"),
         ("digests.json", lambda data: b"{}", 3, "do not make the set's fingerprint"),
         ("splits/default.json", lambda data: b"{}", 3, "are not those that dataset.json has the hash of"),
@@ -239,6 +244,22 @@ def test_what_is_no_set_of_ours_is_said(hub, bench, tmp_path):
 def test_originals_are_for_a_manifest(pushed, original, bench, tmp_path):
     code, _, err = bench("pull", "ann/flir", "--originals", original, "--out", tmp_path / "out")
     assert (code, "leave --originals out" in err) == (2, True), err
+
+
+def test_a_part_of_any_name_that_a_description_may_give_is_pulled(hub, tmp_path, bench, flir):
+    out = tmp_path / "export"
+    assert bench("export", "flir", "--format", "coco", "--out", out)[0] == 0
+    (description,) = out.glob("*.y*ml")
+    text = description.read_text().partition("splits:")[0].replace("- test", "- 2_Test")
+    description.write_text(text)
+    for name in ("visible", "infrared", "annotations"):
+        for path in (out / name).glob("test*"):
+            path.rename(path.with_name(f"2_Test{path.suffix}"))
+    code, _, err = bench("convert", "custom", out, "--push", "ann/mine")
+    assert code == 0, err
+    code, _, err = bench("pull", "ann/mine", "--out", tmp_path / "again")
+    assert code == 0, err
+    assert "2_Test" in Dataset(tmp_path / "again").parts
 
 
 def test_a_users_own_set_is_rebuilt_by_its_description(hub, tmp_path, bench, flir):

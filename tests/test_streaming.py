@@ -153,13 +153,24 @@ def other_box(rows):
     next(row for row in rows if row["objects"])["objects"][0]["bbox"][3] += 1
 
 
+def category_from_the_end(rows):
+    box = next(row for row in rows if row["objects"])["objects"][0]
+    box["category"] -= 3  # of three classes
+
+
 def other_pixels(rows):
     rows[0]["rgb"] = rows[1]["rgb"]
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [(other_box, "label"), (other_pixels, "rgb"), (lambda rows: rows[0].update(sample_id="x"), "x: ")],
+    [
+        (other_box, "label"),
+        (other_pixels, "rgb"),
+        (lambda rows: rows[0].update(sample_id="x"), "x: "),
+        (lambda rows: rows[0]["rgb"].update(bytes=None), "a cell has no value"),
+        (lambda rows: rows[0].update(illumination="noon"), "illumination"),
+    ],
 )
 def test_what_is_not_as_its_digests_say_is_refused(there, change, words):
     repo = there.repo("ann/sample")
@@ -167,6 +178,40 @@ def test_what_is_not_as_its_digests_say_is_refused(there, change, words):
     repo.commit({path: rewritten(repo.files[path], change)})
     with pytest.raises(BadInputError, match=rf"hub:ann/sample@[0-9a-f]{{40}}: 1 sample(.|\n)*{words}"):
         HubDataset(NAME).part("test")[0]
+
+
+@pytest.mark.parametrize("change", [lambda rows: rows[0].update(scene=None), category_from_the_end])
+def test_labels_that_no_digest_tells_apart_are_refused_before_an_image_is_read(there, change):
+    repo = there.repo("ann/sample")
+    path = "data/test-00000-of-00001.parquet"
+    repo.commit({path: rewritten(repo.files[path], change)})
+    with pytest.raises(BadInputError, match=r"1 sample\(s\) are not what its digests say"):
+        assert HubDataset(NAME).part("test").labels
+
+
+@pytest.mark.parametrize("names", [["mask"], ["scene"], ["rgb"]])
+def test_a_shard_without_its_columns_is_named(there, names):
+    repo = there.repo("ann/sample")
+    path = "data/test-00000-of-00001.parquet"
+    sink = io.BytesIO()
+    pq.write_table(pq.read_table(io.BytesIO(repo.files[path])).drop_columns(names), sink)
+    repo.commit({path: sink.getvalue()})
+    with pytest.raises(BadInputError, match=rf"{path}: its columns are not those of a set \({names[0]}\)"):
+        assert HubDataset(NAME).part("test").labels
+
+
+def test_what_was_damaged_in_the_cache_is_fetched_again(there, wide_folder, home):
+    whole = list(Dataset(wide_folder).part("val"))
+    assert list(HubDataset(NAME).part("val")) == whole
+    kept = [path for path in (home / "hub").rglob("*.*") if path.is_file()]
+    assert {path.suffix for path in kept} == {".parquet", ".arrow", ".sha256"}
+    for path in kept:
+        true = path.read_bytes()
+        middle = len(true) // 2
+        for damaged in (true[:middle] + bytes([true[middle] ^ 1]) + true[middle + 1 :], true[:middle], b"", None):
+            path.unlink() if damaged is None else path.write_bytes(damaged)
+            assert list(HubDataset(NAME).part("val")) == whole
+            assert path.read_bytes() == true
 
 
 def test_a_shard_that_is_none_is_named(there):
@@ -212,9 +257,12 @@ def test_an_unknown_split_repository_or_manifest_is_said(there, hub):
         open_dataset("hub:ann/sample@@none")
     with pytest.raises(MissingError, match="no such dataset repository"):
         open_dataset("hub:ann/sampel")
+    hub.create_repo("ann/other", files={"train.csv": b"a,b"})
+    with pytest.raises(UsageError, match="no set of rgbt-bench is there"):
+        open_dataset("hub:ann/other")
     repo = hub.repo("ann/sample")
     repo.commit(dict.fromkeys(path for path in repo.files if path.startswith("data/")))
-    with pytest.raises(UsageError, match="pull ann/sample --originals"):
+    with pytest.raises(UsageError, match=r"pull hub:ann/sample@[0-9a-f]{40} --originals"):
         open_dataset("hub:ann/sample")
 
 

@@ -3,12 +3,13 @@
 import json
 import shutil
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from rgbt_bench.datasets.store import Dataset
 from rgbt_bench.datasets.verifying import verify
-from rgbt_bench.errors import BenchError
+from rgbt_bench.errors import BadInputError, BenchError
 
 SHARDS = "data"
 
@@ -99,7 +100,72 @@ def test_changed_records_are_named(copy, file, change, words):
         verify(Dataset(copy), quiet)
 
 
-def test_the_message_says_what_its_caller_knows_to_help(copy):
-    rewrite(copy, "test", first_box_moved)
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda copy: rewrite(copy, "test", first_box_moved),
+        lambda copy: edit(copy / "digests.json", dict.clear),
+        lambda copy: edit(copy / "splits" / "default.json", dict.clear),
+        lambda copy: rewrite(copy, "test", lambda table: table.drop_columns(["scene"])),
+    ],
+)
+def test_the_message_says_what_its_caller_knows_to_help(copy, damage):
+    damage(copy)
+    dataset = Dataset(copy)
+    dataset.remedy = "pull it again"
     with pytest.raises(BenchError, match="pull it again"):
-        verify(Dataset(copy), quiet, remedy="pull it again")
+        verify(dataset, quiet)
+
+
+def cell(name, value):
+    """Return the change that gives the first row of a shard another value."""
+
+    def change(table):
+        rows = table.to_pylist()
+        rows[0][name] = value
+        return table.from_pylist(rows, schema=table.schema)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(
+            cell(name, None)
+            for name in ("rgb", "width", "objects", "ignore_regions", "illumination", "scene", "source")
+        ),
+        *(cell("rgb", {"bytes": data, "path": path}) for data, path in ((None, "x.png"), (b"x", None), (None, None))),
+        cell("illumination", "noon"),
+        cell("objects", [None]),
+        cell("sample_id", None),
+        cell("sample_id", "a\nb"),
+    ],
+)
+def test_cells_without_their_value_are_faults_of_their_sample(copy, change):
+    rewrite(copy, "val", change)
+    with pytest.raises(BadInputError, match="not what was recorded of them"):
+        verify(Dataset(copy), quiet)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        *((lambda table, name=name: table.drop_columns([name]), name) for name in ("rgb", "mask", "width", "scene")),
+        (lambda table: table.append_column("more", pa.array(["x"] * len(table))), "more"),
+        (lambda table: table.set_column(0, "sample_id", pa.array(range(len(table)))), "sample_id"),
+        (lambda table: table.set_column(9, "scene", pa.array(range(len(table)))), "scene"),
+    ],
+)
+def test_other_columns_are_named(copy, change, words):
+    rewrite(copy, "val", change)
+    with pytest.raises(BadInputError, match=rf"columns are not those of a set \({words}\)"):
+        verify(Dataset(copy), quiet)
+
+
+@pytest.mark.parametrize("file", ["digests.json", "splits/default.json"])
+def test_half_a_surrogate_pair_is_no_text(copy, file):
+    text = (copy / file).read_text()
+    (copy / file).write_text(text.replace('[\n  "', '[\n  "\\ud800', 1))
+    with pytest.raises(BadInputError, match="an id or digest is no text"):
+        verify(Dataset(copy), quiet)

@@ -56,7 +56,7 @@ def look_at(sample: Sample, info: DatasetInfo, label_file: str = "") -> Look:
             turned = turned or is_turned
         except Exception as error:  # a damaged file makes a decoder raise almost anything
             faults.append(f"{where}: cannot be decoded: {error}")
-    faults += _label_faults(sample, info.classes, label_file)
+    faults += label_faults(sample, info.classes, label_file)
     weight = sum(len(image.data) for _, image in sample_images(sample))
     if faults:
         return Look(None, weight, checksums(sample), tuple(faults))
@@ -140,7 +140,8 @@ def _is_grey(picture: Pillow.Image) -> bool:
     return all(ImageChops.difference(first, other).getbbox() is None for other in others)
 
 
-def _label_faults(sample: Sample, classes: Sequence[str], label_file: str) -> Iterator[str]:
+def label_faults(sample: Labels, classes: Sequence[str], label_file: str = "") -> Iterator[str]:
+    """Yield what is wrong with a sample's id and boxes; each names `label_file`, or else its place in the original."""
     where = f"{label_file}: {sample.sample_id}" if label_file else sample.source or sample.sample_id
     # Digests are over lines of ids.
     if not sample.sample_id.isprintable() or " " in sample.sample_id or not sample.sample_id:

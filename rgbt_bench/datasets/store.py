@@ -112,7 +112,7 @@ class Part(Sequence[Sample]):
 class Dataset:
     """A converted set on disk, read under one of its named splits."""
 
-    remedy = AGAIN
+    remedy = AGAIN  # what mends it where it is damaged; of a pushed set, whose owner to ask
 
     def __init__(self, root: Path, split: str = DEFAULT_SPLIT) -> None:
         self.root = root
@@ -131,7 +131,11 @@ class Dataset:
 
     def under(self, split: str) -> "Dataset":
         """Return the same set under another of its named splits; itself where it is under that one."""
-        return self if split == self.split else Dataset(self.root, split)
+        if split == self.split:
+            return self
+        other = Dataset(self.root, split)
+        other.remedy = self.remedy
+        return other
 
     @property
     def info(self) -> DatasetInfo:
@@ -159,7 +163,9 @@ class Dataset:
         lists = read_json(path)
         ids = lists.get(name) if isinstance(lists, dict) else None
         if not isinstance(ids, list) or split_hash(map(str, ids)) != self.record.splits[self.split][name].ids_sha256:
-            raise BadInputError(f"{path}: the ids of {name} are not those that {RECORD_FILE} has the hash of; {AGAIN}")
+            raise BadInputError(
+                f"{path}: the ids of {name} are not those that {RECORD_FILE} has the hash of; {self.remedy}"
+            )
         return Part(self, self.split, name, ids)
 
     @cached_property
@@ -237,7 +243,7 @@ class Dataset:
         try:
             return {sample_id: SampleDigests(*entry) for sample_id, entry in read_json(path).items()}
         except (AttributeError, TypeError):
-            raise BadInputError(f"{path}: not the digests of a converted set; {AGAIN}") from None
+            raise BadInputError(f"{path}: not the digests of a converted set; {self.remedy}") from None
 
     def look_up(self, found: Mapping[str, _T], sample_id: str) -> _T:
         """Return what was read of a sample.
@@ -280,8 +286,8 @@ def part_record(
     )
 
 
-def read_record(path: Path) -> DatasetRecord:
-    """Return the record of a set from its file.
+def read_record(path: Path, remedy: str = AGAIN) -> DatasetRecord:
+    """Return the record of a set from its file; `remedy` is what its errors advise.
 
     Raises:
         MissingError: there is no such file.
@@ -291,8 +297,8 @@ def read_record(path: Path) -> DatasetRecord:
     # First, because another version's record may have other fields.
     version = content.get("schema_version", SCHEMA_VERSION) if isinstance(content, dict) else SCHEMA_VERSION
     if version != SCHEMA_VERSION:
-        raise BadInputError(f"{path}: schema version {version}, this rgbt-bench reads {SCHEMA_VERSION}; {AGAIN}")
+        raise BadInputError(f"{path}: schema version {version}, this rgbt-bench reads {SCHEMA_VERSION}; {remedy}")
     try:
         return DatasetRecord.model_validate(content)
     except ValidationError as error:
-        raise BadInputError(f"{path}: not a dataset record of this version; {AGAIN}: {error}") from None
+        raise BadInputError(f"{path}: not a dataset record of this version; {remedy}: {error}") from None

@@ -3,14 +3,19 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import get_args
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from rgbt_bench.datasets.arrow import arrow_schema
 from rgbt_bench.datasets.checks import look_at
 from rgbt_bench.datasets.digests import SampleDigests, fingerprint
 from rgbt_bench.datasets.splits import DEFAULT_SPLIT, split_hash
-from rgbt_bench.datasets.store import AGAIN, DIGESTS_FILE, Dataset, part_record
+from rgbt_bench.datasets.store import DIGESTS_FILE, Dataset, part_record
 from rgbt_bench.errors import BadInputError, BenchError, enumerate_faults
 from rgbt_bench.paths import RECORD_FILE
-from rgbt_bench.schema import DatasetInfo, Sample
+from rgbt_bench.schema import DatasetInfo, Illumination, Labels, Sample
 from rgbt_bench.workers import usable_cores, workers
 
 SAMPLES_PER_TASK = 64
@@ -23,10 +28,17 @@ def require_own_digests(dataset: Dataset) -> None:
     Raises:
         BadInputError: they are not; the message names the file.
     """
+    try:
+        _require_own_digests(dataset)
+    except UnicodeEncodeError as error:  # half a surrogate pair, which JSON can escape
+        raise BadInputError(f"{dataset.root}: an id or digest is no text ({error}); {dataset.remedy}") from None
+
+
+def _require_own_digests(dataset: Dataset) -> None:
     digests, record = dataset.digests, dataset.record
     if fingerprint(digests, dataset.info.classes) != record.fingerprint:
         path = dataset.root / DIGESTS_FILE
-        raise BadInputError(f"{path}: these digests do not make the set's fingerprint; {AGAIN}")
+        raise BadInputError(f"{path}: these digests do not make the set's fingerprint; {dataset.remedy}")
     for split, parts in record.splits.items():
         opened = dataset.under(split)
         for name, told in parts.items():
@@ -34,18 +46,17 @@ def require_own_digests(dataset: Dataset) -> None:
             unknown = [one for one in ids if one not in digests]
             if unknown or part_record(digests, ids, split_hash(ids), dataset.info.classes) != told:
                 what = f"lists {unknown[0]!r}, which is no sample of the set" if unknown else "has other digests"
-                raise BadInputError(f"{dataset.root / RECORD_FILE}: {name} of the split {split} {what}; {AGAIN}")
+                where = f"{dataset.root / RECORD_FILE}: {name} of the split {split}"
+                raise BadInputError(f"{where} {what}; {dataset.remedy}")
 
 
-def verify(
-    dataset: Dataset, progress: Callable[[str, int, int], None], count: int | None = 1, remedy: str = AGAIN
-) -> None:
+def verify(dataset: Dataset, progress: Callable[[str, int, int], None], count: int | None = 1) -> None:
     """Decode and check every image of a set again, and compare all its digests with those that were recorded.
 
     `count` processes share the work; None takes the usable cores, as far as the set keeps them busy.
 
     Raises:
-        BadInputError: something is not what was recorded of it; the message names the samples, and ends in `remedy`.
+        BadInputError: something is not what was recorded of it; the message names the samples.
     """
     require_own_digests(dataset)
     whole = dataset.under(DEFAULT_SPLIT)
@@ -61,7 +72,7 @@ def verify(
             done += len(tasks[number].ids)
             progress(f"verifying {dataset.root}", done, len(ids))
     if faults:
-        title = f"{dataset.root}: {len(faults)} sample(s) are not what was recorded of them; {remedy}:"
+        title = f"{dataset.root}: {len(faults)} sample(s) are not what was recorded of them; {dataset.remedy}:"
         raise BadInputError(enumerate_faults(title, sorted(faults)))
 
 
@@ -70,7 +81,10 @@ def _listed_faults(dataset: Dataset) -> list[str]:
     faults = [f"{one}: has digests, but is in no part" for one in sorted(dataset.digests.keys() - _listed(dataset))]
     for name in dataset.parts:
         stored, listed = Counter(dataset.stored_ids(name)), Counter(dataset.part(name).ids)
-        faults += [f"{one}: is in a shard of {name}, but not in its list" for one in sorted(stored - listed)]
+        for shard in dataset.record.shards[name]:
+            path = dataset.root / "data" / shard
+            require_columns(pq.read_schema(path), dataset.info, str(path), dataset.remedy)
+        faults += [f"{one}: is in a shard of {name}, but not in its list" for one in sorted(stored - listed, key=str)]
         faults += [f"{one}: is listed in {name}, but in none of its shards" for one in sorted(listed - stored)]
     return faults
 
@@ -91,16 +105,45 @@ class _VerifyTask:
     def _faults(self, dataset: Dataset, sample_id: str) -> Sequence[str]:
         try:
             return sample_faults(dataset.sample(sample_id), dataset.info, dataset.digests.get(sample_id))
-        except BenchError as error:
+        except (BenchError, KeyError, TypeError) as error:  # the latter of a cell without a value
             return [f"{sample_id}: {error}"]
 
 
 def sample_faults(sample: Sample, info: DatasetInfo, recorded: SampleDigests | None) -> Sequence[str]:
     """Return what is wrong with a sample, or which of its digests are not those that were recorded of it."""
-    look = look_at(sample, info)
-    if look.digests is None:
-        return look.faults
+    try:
+        look = look_at(sample, info)
+    except (AttributeError, KeyError, TypeError) as error:
+        return [f"{sample.sample_id}: a cell has no value ({error})"]
+    faults = [*look.faults, *text_faults(sample)]
+    if look.digests is None or faults:
+        return faults
     if recorded is None:
         return [f"{sample.sample_id}: has no digests"]
     names = [name for name in SampleDigests.__slots__ if getattr(look.digests, name) != getattr(recorded, name)]
     return [f"{sample.sample_id}: {' and '.join(names)}"] if names else []
+
+
+def text_faults(labels: Labels) -> list[str]:
+    """Return what is wrong with the texts of a sample, which no digest covers."""
+    if labels.illumination in get_args(Illumination) and all(
+        isinstance(one, str) for one in (labels.scene, labels.source)
+    ):
+        return []
+    return [f"{labels.sample_id}: illumination, scene or source is none that the schema has"]
+
+
+def require_columns(found: pa.Schema, info: DatasetInfo, where: str, remedy: str) -> None:
+    """Make sure that a shard has the columns of the schema and no other.
+
+    Raises:
+        BadInputError: it has not; the message begins with `where` and names them.
+    """
+    told = arrow_schema(info.classes)
+    odd = (
+        dict(zip(found.names, found.types, strict=True)).items()
+        ^ dict(zip(told.names, told.types, strict=True)).items()
+    )
+    if odd or len(found) != len(told):
+        names = sorted({name for name, _ in odd})
+        raise BadInputError(f"{where}: its columns are not those of a set ({', '.join(names)}); {remedy}")

@@ -25,7 +25,7 @@ from .remote import Remote, open_remote
 from .sets import is_manifest, write_hub_record
 
 Progress = Callable[[str, int, int], None]
-_SHARD = re.compile(r"[a-z][a-z0-9_]*-\d{5}-of-\d{5}\.parquet")
+_SHARD = re.compile(r"[A-Za-z0-9_]+-\d{5}-of-\d{5}\.parquet")
 _SPLIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _OPTIONAL = ("README.md", "croissant.json", "conversion.json")
 _THREADS = 4
@@ -72,7 +72,7 @@ def pull(
         HubError: the Hub cannot be reached.
     """
     remote = open_remote(name, "dataset")
-    with_manifest, record = _require_set(remote)
+    with_manifest, record = require_set(remote)
     place = (out or paths.datasets_home() / record.info.name).resolve()
     require_replaceable(place, force)
     if with_manifest:
@@ -85,7 +85,12 @@ def pull(
         return _download(remote, record, place, progress, count)
 
 
-def _require_set(remote: Remote) -> tuple[bool, DatasetRecord]:
+def remedy(remote: Remote) -> str:
+    """Return what mends a pushed set that is not what it says."""
+    return f"it is so at {remote.name}: ask its owner, or try a newer rgbt-bench"
+
+
+def require_set(remote: Remote) -> tuple[bool, DatasetRecord]:
     """Return whether a repository holds a manifest, and the record of its set, whose names are safe to write.
 
     Raises:
@@ -96,7 +101,7 @@ def _require_set(remote: Remote) -> tuple[bool, DatasetRecord]:
         raise UsageError(
             f"{remote.name}: no set of rgbt-bench is there (no {RECORD_FILE}); `datasets.load_dataset` reads others"
         )
-    record = read_record(remote.fetch(RECORD_FILE))
+    record = read_record(remote.fetch(RECORD_FILE), remedy(remote))
     shards = [shard for listed in record.shards.values() for shard in listed]
     odd = [one for one in shards if not _SHARD.fullmatch(one)]
     odd += [one for one in record.splits if not _SPLIT.fullmatch(one)]
@@ -124,8 +129,9 @@ def _download(remote: Remote, record: DatasetRecord, place: Path, progress: Prog
         if inner not in wanted and not inner.startswith(f"{DOWNLOADS}/"):
             path.unlink()  # of a pull of another commit
     dataset = Dataset(aside)
+    dataset.remedy = remedy(remote)
     try:
-        verify(dataset, progress, count, f"its pushed content is damaged: ask the owner of {remote.name.repo_id}")
+        verify(dataset, progress, count)
     except BadInputError:
         shutil.rmtree(aside)
         raise
@@ -176,7 +182,7 @@ def _rebuild(
     if originals is None and converter.needs_path:
         raise MissingError(
             f"{remote.name}: holds a manifest: ids, hashes and splits of {record.info.title}, no pixel and no label."
-            f" Give your own copy: `rgbt-bench pull {remote.name.repo_id} --originals PATH`.\n\n"
+            f" Give your own copy: `rgbt-bench pull {remote.name} --originals PATH`.\n\n"
             f"{converter.instructions()}"
         )
     manifest = _Manifest(remote)
@@ -200,9 +206,10 @@ def open_records(remote: Remote) -> Dataset:
         BenchError: a file is missing, or the Hub cannot be reached.
     """
     record = remote.fetch(RECORD_FILE)  # files of one commit lie in one folder of the cache
-    for path in record_paths(read_record(record)):
+    for path in record_paths(read_record(record, remedy(remote))):
         remote.fetch(path)
     dataset = Dataset(record.parent)
+    dataset.remedy = remedy(remote)
     require_own_digests(dataset)
     return dataset
 

@@ -5,7 +5,7 @@ What was read is verified against the set's digests and kept below the home fold
 
 import logging
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,20 +14,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rgbt_bench import paths
-from rgbt_bench.datasets.checks import MAX_PIXELS
+from rgbt_bench.datasets.checks import MAX_PIXELS, label_faults
 from rgbt_bench.datasets.digests import mask_digest, open_image, sample_label_digest
 from rgbt_bench.datasets.splits import DEFAULT_SPLIT
 from rgbt_bench.datasets.store import Dataset
-from rgbt_bench.datasets.verifying import sample_faults
+from rgbt_bench.datasets.verifying import require_columns, sample_faults, text_faults
 from rgbt_bench.errors import BadInputError, UsageError, enumerate_faults
-from rgbt_bench.files import write_with
+from rgbt_bench.files import sha256_file, write_text, write_with
 from rgbt_bench.schema import Image, from_row, image_from_cell, labels_from_row
 
 from .names import PREFIX, HubName, parse_hub_name
-from .pulling import open_records
+from .pulling import open_records, remedy, require_set
 from .ranges import Range, RangeFile
 from .remote import open_remote
-from .sets import is_manifest
 
 _log = logging.getLogger(__name__)
 _PIXELS = ("rgb", "thermal")
@@ -61,10 +60,10 @@ class HubDataset(Dataset):
 
     def __init__(self, name: HubName, split: str = DEFAULT_SPLIT) -> None:
         self.remote = open_remote(name, "dataset")
-        if is_manifest(self.remote.files):
+        if require_set(self.remote)[0]:
             raise UsageError(
-                f"{name}: holds no images to read; `rgbt-bench pull {name.repo_id} --originals PATH` makes a set of a"
-                " manifest and your own copy"
+                f"{name}: holds no images to read; `rgbt-bench pull {self.remote.name} --originals PATH` makes a set"
+                " of a manifest and your own copy"
             )
         if not name.is_pinned:
             pinned = self.remote.name
@@ -72,6 +71,7 @@ class HubDataset(Dataset):
         super().__init__(open_records(self.remote).root, split)
         self._cache = paths.hub_cache() / name.repo_id.replace("/", "--") / self.remote.revision
         self._footers: dict[str, pq.FileMetaData] = {}
+        self._sound: set[Path] = set()
         self._fetching = threading.RLock()
         self.remedy = f"delete {self._cache}, and it is fetched again"
 
@@ -84,19 +84,25 @@ class HubDataset(Dataset):
 
     def _shard_file(self, shard: str) -> Path:
         """Return a local copy of a shard that lacks the images of both modalities."""
-        path = self._cache / "labels" / shard
-        with self._fetching:
-            if not path.is_file():
-                write_with(path, lambda aside: self._write_labels(shard, aside))
-        return path
+        return self._kept(f"labels/{shard}", lambda aside: self._write_labels(shard, aside))
 
     def _group_table(self, shard: str, group: int) -> pa.Table:
-        path = self._cache / "groups" / f"{shard}.{group}.arrow"
-        with self._fetching:
-            if not path.is_file():
-                table = self._fetch_group(shard, group)
-                write_with(path, lambda aside: _write_table(table, aside))
+        path = self._kept(
+            f"groups/{shard}.{group}.arrow", lambda aside: _write_table(self._fetch_group(shard, group), aside)
+        )
         return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+
+    def _kept(self, name: str, write: Callable[[Path], None]) -> Path:
+        """Return a file of the cache, written anew where it is not there or not as it was written."""
+        path = self._cache / name
+        note = path.with_name(f"{path.name}.sha256")
+        with self._fetching:
+            if path not in self._sound or not path.is_file():
+                if not (path.is_file() and note.is_file() and note.read_bytes() == sha256_file(path).encode()):
+                    write_with(path, write)
+                    write_text(note, sha256_file(path))
+                self._sound.add(path)
+        return path
 
     @contextmanager
     def _remote_parquet(self, shard: str) -> Iterator[tuple[RangeFile, pq.ParquetFile]]:
@@ -109,6 +115,7 @@ class HubDataset(Dataset):
             footer = self._footers.get(shard)
             parquet = pq.ParquetFile(pa.PythonFile(file, mode="r"), metadata=footer, page_checksum_verification=True)
             self._footers[shard] = parquet.metadata
+            require_columns(parquet.schema_arrow, self.info, f"{self.remote.name}: {path}", remedy(self.remote))
             yield file, parquet
         except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
             if isinstance(error, OSError) and error.errno is not None:  # our own disk
@@ -142,6 +149,9 @@ class HubDataset(Dataset):
     def _label_faults(self, row: dict[str, Any]) -> Iterable[str]:
         labels, mask = labels_from_row(row), image_from_cell(row["mask"])
         recorded = self.digests.get(labels.sample_id)
+        faults = [*label_faults(labels, self.info.classes), *text_faults(labels)]
+        if faults:
+            return faults
         try:
             found = sample_label_digest(labels, self.info.classes, _mask_digest(mask) if mask else None)
         except (OSError, ValueError, IndexError) as error:
