@@ -19,7 +19,8 @@ from flir_cases import PAIRS, jpegs
 from generated_pairs import snapshot
 from hub_fixtures import TOKEN
 from hub_sets import TEST, another_box, edited, flir, manifest, original, pushed, tamper
-from rgbt_bench.datasets.store import Dataset
+from rgbt_bench.datasets.digests import SampleDigests, fingerprint
+from rgbt_bench.datasets.store import Dataset, part_record
 from rgbt_bench.hub.names import HubName
 from rgbt_bench.hub.sets import read_hub_record
 
@@ -272,3 +273,31 @@ def test_a_users_own_set_is_rebuilt_by_its_description(hub, tmp_path, bench, fli
     code, printed, err = bench("pull", "ann/mine", "--originals", out, "--out", tmp_path / "again")
     assert code == 0, err
     assert "rebuilt from your originals" in printed
+    written = description.read_text()
+    for change, words in (
+        (("name: mine", "name: yours"), "the manifest has the name 'mine-export', and"),
+        (("- car", "- car\n- more"), "the classes ('person', 'bike', 'car'), and"),
+        (("- 255.0", "- 200.0"), "the thermal_range (0.0, 255.0), and"),
+    ):
+        description.write_text(written.replace(*change))
+        code, _, err = bench("pull", "ann/mine", "--originals", out, "--out", tmp_path / "other")
+        assert (code, words in err) == (3, True), err
+        assert not (tmp_path / "other").exists()
+
+
+def test_a_manifest_of_other_classes_is_not_rebuilt(hub, manifest, original, bench, tmp_path):
+    def another_class(record):
+        record["info"]["classes"].append("dog")
+        classes = tuple(record["info"]["classes"])
+        record["fingerprint"] = fingerprint(digests, classes)
+        for split, parts in record["splits"].items():
+            lists = json.loads(repo.files[f"splits/{split}.json"])
+            for part, told in parts.items():
+                parts[part] = part_record(digests, lists[part], told["ids_sha256"], classes).model_dump()
+
+    repo = hub.repo("ann/flir-ids")
+    digests = {one: SampleDigests(*entry) for one, entry in json.loads(repo.files["digests.json"]).items()}
+    tamper(hub, "ann/flir-ids", "dataset.json", edited(another_class))
+    code, _, err = bench("pull", "ann/flir-ids", "--originals", original, "--out", tmp_path / "out")
+    assert (code, "the classes ('person', 'bike', 'car', 'dog'), and" in err) == (3, True), err
+    assert not (tmp_path / "out").exists()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rgbt_bench import paths
+from rgbt_bench.converters import Converter
 from rgbt_bench.converting import OnError, convert, require_replaceable
 from rgbt_bench.datasets.digests import SampleDigests
 from rgbt_bench.datasets.splits import DEFAULT_SPLIT
@@ -185,7 +186,7 @@ def _rebuild(
             f" Give your own copy: `rgbt-bench pull {remote.name} --originals PATH`.\n\n"
             f"{converter.instructions()}"
         )
-    manifest = _Manifest(remote)
+    manifest = _Manifest(remote, converter)
     on_error: OnError = "skip" if record.skipped else "fail"
     convert(converter, originals, place, on_error, force, progress, count, require=manifest.require)
     write_hub_record(place, remote.name, is_manifest=True)
@@ -217,9 +218,11 @@ def open_records(remote: Remote) -> Dataset:
 class _Manifest:
     """What a set has to be, sample by sample, before a byte of it is written."""
 
-    def __init__(self, remote: Remote) -> None:
+    def __init__(self, remote: Remote, converter: Converter) -> None:
         self._name = remote.name
+        self._converter = converter
         dataset = open_records(remote)
+        self._info = dataset.info
         self._digests = dataset.digests
         self._parts = {sample_id: part for part in dataset.parts for sample_id in dataset.part(part).ids}
 
@@ -227,8 +230,16 @@ class _Manifest:
         """Compare what originals hold with what the manifest says.
 
         Raises:
-            BadInputError: they differ; the message names the samples.
+            BadInputError: they differ; the message names the samples, or what holds for all of them.
         """
+        info = self._converter.info  # what a file describes is known only now
+        for what in ("name", "classes", "mask_classes", "thermal_range"):
+            wanted, here = getattr(self._info, what), getattr(info, what)
+            if wanted != here:
+                raise BadInputError(
+                    f"{self._name}: the manifest has the {what} {wanted!r}, and what the originals are read by has"
+                    f" {here!r}; nothing was written. Get the originals or the rgbt-bench that it was made with"
+                )
         found = {one.sample_id: one for one in planned}
         faults = [f"{one}: not in the manifest" for one in sorted(found.keys() - self._digests.keys())]
         faults += [f"{one}: not in these originals" for one in sorted(self._digests.keys() - found.keys())]
