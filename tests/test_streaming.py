@@ -315,3 +315,10 @@ def test_a_range_file_reads_as_a_file_does(there, wide_folder):
     file.seek(10)
     assert file.read(500) == true[10:510]
     assert not there.requests
+
+
+def test_a_range_of_another_length_is_said(there, monkeypatch):
+    file = RangeFile(open_remote(NAME, "dataset"), "data/val-00000-of-00001.parquet")
+    monkeypatch.setattr("huggingface_hub.HfFileSystem.open", lambda *args, **options: io.BytesIO(b"short"))
+    with pytest.raises(HubError, match=r"sent 5 bytes of data/val-00000-of-00001.parquet where 100 were asked for"):
+        file.hold([(0, 100)])

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO
 
+from rgbt_bench.errors import HubError
+
 from .client import speaking
 from .names import HubName
 from .remote import Remote
@@ -78,7 +80,10 @@ class RangeFile(io.RawIOBase):
             stream: IO[bytes] = HfFileSystem().open(place, "rb", cache_type="none", size=self.size)
             with stream:
                 stream.seek(start)
-                return stream.read(end - start)
+                data = stream.read(end - start)
+        if len(data) != end - start:
+            raise HubError(f"{self.name}: sent {len(data)} bytes of {self.path} where {end - start} were asked for")
+        return data
 
 
 def merged(ranges: Iterable[Range], gap: int) -> list[Range]:
