@@ -165,6 +165,7 @@ def other_pixels(rows):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        (lambda rows: rows[0].update(sample_id=None), "None: sample_id"),
         (other_box, "label"),
         (other_pixels, "rgb"),
         (lambda rows: rows[0].update(sample_id="x"), "x: "),

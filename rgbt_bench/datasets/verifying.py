@@ -125,12 +125,11 @@ def sample_faults(sample: Sample, info: DatasetInfo, recorded: SampleDigests | N
 
 
 def text_faults(labels: Labels) -> list[str]:
-    """Return what is wrong with the texts of a sample, which no digest covers."""
-    if labels.illumination in get_args(Illumination) and all(
-        isinstance(one, str) for one in (labels.scene, labels.source)
-    ):
+    """Return what is wrong with the texts of a sample, most of which no digest covers."""
+    texts = (labels.sample_id, labels.scene, labels.source)
+    if labels.illumination in get_args(Illumination) and all(isinstance(one, str) for one in texts):
         return []
-    return [f"{labels.sample_id}: illumination, scene or source is none that the schema has"]
+    return [f"{labels.sample_id}: sample_id, illumination, scene or source is none that the schema has"]
 
 
 def require_columns(found: pa.Schema, info: DatasetInfo, where: str, remedy: str) -> None:

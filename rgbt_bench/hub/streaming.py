@@ -149,7 +149,7 @@ class HubDataset(Dataset):
     def _label_faults(self, row: dict[str, Any]) -> Iterable[str]:
         labels, mask = labels_from_row(row), image_from_cell(row["mask"])
         recorded = self.digests.get(labels.sample_id)
-        faults = [*label_faults(labels, self.info.classes), *text_faults(labels)]
+        faults = text_faults(labels) or [*label_faults(labels, self.info.classes)]
         if faults:
             return faults
         try:
