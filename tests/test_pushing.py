@@ -286,6 +286,13 @@ def test_what_is_not_there_is_named(hub, name, words):
         open_remote(name, "dataset")
 
 
+def test_a_branch_called_like_a_commit_is_not_taken_for_it(hub):
+    repo = hub.create_repo("ann/set", files=FILES)
+    repo.branches[repo.commits[0].sha] = repo.head
+    with pytest.raises(HubError, match=f"has the commit {repo.head} for it"):
+        open_remote(SET.at(repo.commits[0].sha), "dataset")
+
+
 def test_a_fetched_file_is_checked_against_its_commit(hub):
     push()
     remote = open_remote(SET, "dataset")

@@ -75,7 +75,7 @@ def open_remote(name: HubName, kind: Kind) -> Remote:
 
     Raises:
         MissingError: there is no such repository or revision for this user.
-        HubError: the Hub cannot be reached.
+        HubError: the Hub cannot be reached, or answers a commit with another.
     """
     with speaking(name, kind):
         from huggingface_hub.hf_api import RepoFile
@@ -84,6 +84,8 @@ def open_remote(name: HubName, kind: Kind) -> Remote:
         info = patiently(api.repo_info, name.repo_id, repo_type=kind, revision=name.revision)
         sha = info.sha
         assert sha is not None
+        if name.is_pinned and sha != name.revision:  # a branch or tag can be called like a commit
+            raise HubError(f"{name}: the Hub has the commit {sha} for it; ask the repository's owner")
         listed = patiently(lambda: list(api.list_repo_tree(name.repo_id, recursive=True, revision=sha, repo_type=kind)))
     files = {
         one.path: RemoteFile(one.size, one.lfs.sha256 if one.lfs else None, one.blob_id)
