@@ -366,3 +366,10 @@ def test_a_reader_that_goes_away_is_no_traceback():
 def test_every_recipe_can_be_shown(bench, preset):
     for name in recipe_files():
         assert bench("show", name, "--preset", preset)[0] == 0
+
+
+def test_what_turns_the_direction_of_writing_is_printed_as_an_escape(bench):
+    code, _, err = bench("inspect", "flir\u202egnp.x\u2066")
+    assert code == 2
+    assert "\\u202egnp.x\\u2066" in err
+    assert "\u202e" not in err

@@ -2,6 +2,12 @@
 
 # ruff: noqa: F401, F811 - fixtures
 
+import json
+import signal
+import subprocess
+import sys
+import time
+
 import pytest
 
 from cli_cases import only_object
@@ -131,3 +137,39 @@ def test_a_set_that_cannot_be_written_to_is_pushed_all_the_same(hub, flir, bench
     assert code == 0, err
     assert hub.repo("ann/flir").head in out
     assert "cannot be noted beside the set" in caplog.text
+
+
+def test_a_dry_run_refuses_what_the_push_would(hub, flir, bench):
+    for options, words in (
+        (["--public"], "add --accept-terms flir"),
+        (["--accept-terms", "flir"], "is for --public"),
+    ):
+        code, _, err = bench("push", "flir", "--hub", "ann/flir", "--dry-run", *options)
+        assert (code, words in err) == (2, True), err
+
+
+def test_the_terms_are_those_that_are_known_here_whatever_the_set_says(hub, flir, bench):
+    path = flir / "dataset.json"
+    content = json.loads(path.read_text())
+    content["info"]["licence"] = "Do what you like."
+    path.write_text(json.dumps(content))
+    code, _, err = bench("push", "flir", "--hub", "ann/flir", "--public")
+    assert (code, "Do what you like" in err, "a right to redistribute is not established" in err) == (2, False, True)
+
+
+def test_ctrl_c_does_not_wait_for_an_upload(hub, flir, tmp_path):
+    code = "import sys; from rgbt_bench.cli import main; sys.argv[0] = 'rgbt-bench'; main()"
+    command = [sys.executable, "-c", code, "push", str(flir), "--hub", "ann/flir"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    interrupted = []
+
+    def interrupt(server):
+        if not interrupted:
+            interrupted.append(time.monotonic())
+            process.send_signal(signal.SIGINT)
+        process.wait(20)  # the upload hangs for as long
+
+    hub.fail("PUT", ".", times=99, do=interrupt)
+    assert process.wait(30) == 130
+    assert time.monotonic() - interrupted[0] < 10
+    assert set(hub.repo("ann/flir").files) == {".gitattributes"}

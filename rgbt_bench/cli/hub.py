@@ -46,7 +46,7 @@ def push(
     """Push a converted set or a run to the Hugging Face Hub: private, in one commit, and again where it stopped."""
     from rgbt_bench.hub.models import names_run
     from rgbt_bench.hub.names import is_hub_name, parse_target
-    from rgbt_bench.hub.sets import PushOptions, push_set, set_files
+    from rgbt_bench.hub.sets import PushOptions, push_set, require_terms, set_files
     from rgbt_bench.opening import open_dataset
 
     target = parse_target(hub)
@@ -60,13 +60,15 @@ def push(
     if dataset_repo is not None:
         raise UsageError("--dataset-repo says where the set of a run is; leave it out for a set")
     dataset = open_dataset(what)
+    options = PushOptions(public, accept_terms, manifest_only)
     if dry_run:
+        require_terms(dataset.info, options)
         files = set_files(dataset, target, manifest_only)
         content = shown.planned(target.repo_id, public, files)
         emit(as_json, content, lambda: shown.plan(content))
         return
     with console.progress() as report:
-        pushed = push_set(dataset, target, PushOptions(public, accept_terms, manifest_only), report)
+        pushed = push_set(dataset, target, options, report)
     outcome = {"pushed": "manifest" if manifest_only else "set", **pushed.to_dict()}
     emit(as_json, outcome, lambda: shown.pushed(outcome))
 

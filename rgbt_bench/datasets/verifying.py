@@ -18,6 +18,8 @@ from rgbt_bench.paths import RECORD_FILE
 from rgbt_bench.schema import DatasetInfo, Illumination, Labels, Sample
 from rgbt_bench.workers import usable_cores, workers
 
+MAX_GROUP_ROWS = 1000
+MAX_GROUP_BYTES = 2 * 1024**3
 SAMPLES_PER_TASK = 64
 SAMPLES_PER_WORKER = 350  # fewer are checked before another process has started
 
@@ -84,6 +86,7 @@ def _listed_faults(dataset: Dataset) -> list[str]:
         for shard in dataset.record.shards[name]:
             path = dataset.root / "data" / shard
             require_columns(pq.read_schema(path), dataset.info, str(path), dataset.remedy)
+            require_groups(pq.read_metadata(path), str(path), dataset.remedy)
         faults += [f"{one}: is in a shard of {name}, but not in its list" for one in sorted(stored - listed, key=str)]
         faults += [f"{one}: is listed in {name}, but in none of its shards" for one in sorted(listed - stored)]
     return faults
@@ -130,6 +133,19 @@ def text_faults(labels: Labels) -> list[str]:
     if labels.illumination in get_args(Illumination) and all(isinstance(one, str) for one in texts):
         return []
     return [f"{labels.sample_id}: sample_id, illumination, scene or source is none that the schema has"]
+
+
+def require_groups(footer: pq.FileMetaData, where: str, remedy: str) -> None:
+    """Make sure that no row group of a shard is larger than what is read at once should be.
+
+    Raises:
+        BadInputError: one is; the message begins with `where`.
+    """
+    for place in range(footer.num_row_groups):
+        group = footer.row_group(place)
+        if group.num_rows > MAX_GROUP_ROWS or group.total_byte_size > MAX_GROUP_BYTES:
+            told = f"{group.num_rows:,} rows, {group.total_byte_size:,} bytes"
+            raise BadInputError(f"{where}: its row group {place} has {told}, which no set's has; {remedy}")
 
 
 def require_columns(found: pa.Schema, info: DatasetInfo, where: str, remedy: str) -> None:

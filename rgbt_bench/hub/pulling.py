@@ -20,6 +20,7 @@ from rgbt_bench.errors import BadInputError, MissingError, UsageError, enumerate
 from rgbt_bench.locking import locked
 from rgbt_bench.paths import PARTIAL, RECORD_FILE
 from rgbt_bench.registry import converters, load_converter
+from rgbt_bench.schema import DatasetInfo
 
 from .names import HubName
 from .remote import Remote, open_remote
@@ -27,7 +28,9 @@ from .sets import is_manifest, write_hub_record
 
 Progress = Callable[[str, int, int], None]
 _SHARD = re.compile(r"[A-Za-z0-9_]+-\d{5}-of-\d{5}\.parquet")
-_SPLIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_SPLIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_MAX_RECORD_BYTES = 512 * 1024 * 1024  # of a file that is read whole: a million samples' digests are half of it
+_DECIDING = ("classes", "mask_classes", "thermal_range", "clip_training_boxes")  # what a set's numbers hang on
 _OPTIONAL = ("README.md", "croissant.json", "conversion.json")
 _THREADS = 4
 
@@ -102,6 +105,7 @@ def require_set(remote: Remote) -> tuple[bool, DatasetRecord]:
         raise UsageError(
             f"{remote.name}: no set of rgbt-bench is there (no {RECORD_FILE}); `datasets.load_dataset` reads others"
         )
+    _require_small(remote, RECORD_FILE)
     record = read_record(remote.fetch(RECORD_FILE), remedy(remote))
     shards = [shard for listed in record.shards.values() for shard in listed]
     odd = [one for one in shards if not _SHARD.fullmatch(one)]
@@ -115,7 +119,28 @@ def require_set(remote: Remote) -> tuple[bool, DatasetRecord]:
     missing = [path for path in needed if path not in remote.files]
     if missing:
         raise BadInputError(f"{remote.name}: {', '.join(missing[:3])} is not there, which {RECORD_FILE} speaks of")
+    for path in record_paths(record):
+        _require_small(remote, path)
+    _require_known_info(remote, record.info)
     return without, record
+
+
+def _require_small(remote: Remote, path: str) -> None:
+    if remote.files[path].size > _MAX_RECORD_BYTES:
+        raise BadInputError(f"{remote.name}: {path} is larger than {_MAX_RECORD_BYTES:,} bytes, which no set's is")
+
+
+def _require_known_info(remote: Remote, info: DatasetInfo) -> None:
+    """Refuse a registered dataset that says other than its converter what its numbers hang on: no digest covers it."""
+    if info.name not in converters():
+        return
+    known = load_converter(info.name).info
+    for what in _DECIDING:
+        if getattr(info, what) != getattr(known, what):
+            raise BadInputError(
+                f"{remote.name}: {info.name} has {what} {getattr(info, what)!r} there, and {getattr(known, what)!r} as"
+                f" this rgbt-bench knows it; {remedy(remote)}"
+            )
 
 
 def _download(remote: Remote, record: DatasetRecord, place: Path, progress: Progress, count: int | None) -> Pulled:
@@ -233,7 +258,7 @@ class _Manifest:
             BadInputError: they differ; the message names the samples, or what holds for all of them.
         """
         info = self._converter.info  # what a file describes is known only now
-        for what in ("name", "classes", "mask_classes", "thermal_range"):
+        for what in ("name", *_DECIDING):
             wanted, here = getattr(self._info, what), getattr(info, what)
             if wanted != here:
                 raise BadInputError(

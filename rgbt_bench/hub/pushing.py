@@ -1,10 +1,13 @@
 """Making files the head of a repository in one commit, so that a half-pushed one is never seen."""
 
 import logging
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Any
 
 from rgbt_bench.errors import BadInputError, HubError, UsageError, did_you_mean
@@ -158,21 +161,44 @@ def _upload(remote: Remote, files: Mapping[str, bytes | Path], progress: Progres
     total = sum(operation.upload_info.size for operation in operations)
     done = 0
     progress("uploading, in kB", done // 1000, total // 1000)
-    with ThreadPoolExecutor(_THREADS, "upload") as pool:
-        waiting = {
-            pool.submit(
-                api.preupload_lfs_files, remote.name.repo_id, [one], repo_type=remote.kind, free_memory=False
-            ): one
-            for one in operations
-        }
-        try:
-            for finished in as_completed(waiting):
-                _raise_cause(finished.exception())
-                done += waiting[finished].upload_info.size
-                progress("uploading, in kB", done // 1000, total // 1000)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    upload = partial(api.preupload_lfs_files, remote.name.repo_id, repo_type=remote.kind, free_memory=False)
+    for number, error in _as_done([partial(upload, [one]) for one in operations]):
+        _raise_cause(error)
+        done += operations[number].upload_info.size
+        progress("uploading, in kB", done // 1000, total // 1000)
     return operations
+
+
+def _as_done(calls: Sequence[Callable[[], Any]]) -> Iterator[tuple[int, BaseException | None]]:
+    """Make calls, some at once, and yield each one's number and what it raised, as they end.
+
+    Where the caller stops, calls under way are left to themselves: Ctrl-C must not wait for an upload of minutes.
+    """
+    waiting: SimpleQueue[int] = SimpleQueue()
+    finished: SimpleQueue[tuple[int, BaseException | None]] = SimpleQueue()
+    for number in range(len(calls)):
+        waiting.put(number)
+
+    def work() -> None:
+        with suppress(Empty):
+            while True:
+                number = waiting.get_nowait()
+                try:
+                    calls[number]()
+                except BaseException as error:  # the caller raises it
+                    finished.put((number, error))
+                else:
+                    finished.put((number, None))
+
+    for _ in range(min(_THREADS, len(calls))):
+        Thread(target=work, name="upload", daemon=True).start()
+    try:
+        for _ in calls:
+            yield finished.get()
+    finally:
+        with suppress(Empty):
+            while True:
+                waiting.get_nowait()
 
 
 def _raise_cause(error: BaseException | None) -> None:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from rgbt_bench.errors import HubError, MissingError
-from rgbt_bench.files import sha256_file
+from rgbt_bench.files import NO_ROOM, sha256_file
 
 from .client import client, patiently, speaking
 from .names import HubName, Kind
@@ -55,6 +55,7 @@ class Remote:
         Raises:
             MissingError: the commit has no such file.
             HubError: the Hub cannot be reached, or sends other bytes than the commit names.
+            OSError: there is no room for it; `filename` is its place.
         """
         if path not in self.files:
             raise MissingError(f"{self.name}: has no file {path}")
@@ -62,7 +63,12 @@ class Remote:
             from huggingface_hub import hf_hub_download
 
             download = partial(hf_hub_download, local_dir=folder, library_name="rgbt-bench")
-            found = Path(patiently(download, self.name.repo_id, path, repo_type=self.kind, revision=self.revision))
+            try:
+                found = Path(patiently(download, self.name.repo_id, path, repo_type=self.kind, revision=self.revision))
+            except OSError as error:
+                if error.errno in NO_ROOM:  # it names no file
+                    raise OSError(error.errno, error.strerror, str(folder / path if folder else path)) from None
+                raise
         if not self.files[path].is_content(found):
             found.resolve().unlink(missing_ok=True)
             found.unlink(missing_ok=True)

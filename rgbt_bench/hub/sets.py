@@ -17,6 +17,7 @@ from rgbt_bench.datasets.writer import REPORT_FILE
 from rgbt_bench.errors import BadInputError, UsageError
 from rgbt_bench.files import json_bytes, read_json, write_json
 from rgbt_bench.paths import HUB_FILE, RECORD_FILE
+from rgbt_bench.registry import converters, load_converter
 from rgbt_bench.schema import DatasetInfo
 
 from .client import client, patiently, speaking
@@ -54,7 +55,7 @@ def find_set_place(info: DatasetInfo, target: HubName, options: PushOptions) -> 
         UsageError: its terms are not accepted and have to be, or the repository holds something else.
         BenchError: as `find_place`.
     """
-    _require_terms(info, options)
+    require_terms(info, options)
     return find_place(target, "dataset", options.public, lambda remote: _require_same(remote, info, options))
 
 
@@ -120,18 +121,25 @@ def read_hub_record(folder: Path) -> HubName | None:
         raise BadInputError(f"{path}: not a record of a push; delete it, and push or pull again") from None
 
 
-def _require_terms(info: DatasetInfo, options: PushOptions) -> None:
-    """Refuse to publish a set for everybody unless its terms were accepted by its name."""
+def require_terms(info: DatasetInfo, options: PushOptions) -> None:
+    """Refuse to publish a set for everybody unless its terms were accepted by its name.
+
+    Raises:
+        UsageError: they were not; the message has them.
+    """
     if options.accepted is not None and options.accepted != info.name:
         raise UsageError(f"--accept-terms {options.accepted}: the set is {info.name}; accept its terms by its own name")
-    if options.manifest_only or not options.public:
+    if options.accepted is not None and not options.public:
+        raise UsageError("--accept-terms is for --public; leave it out for a private push, or give --public, too")
+    if options.manifest_only or not options.public or options.accepted is not None:
         return
-    if options.accepted is None:
-        raise UsageError(
-            f"--public gives {info.title} to everybody. Its terms:\n\n{info.licence}\n\n(source: {info.homepage})\n\n"
-            f"If they, or their owner, allow you to: add --accept-terms {info.name}. If not: leave --public out, or"
-            " publish --manifest-only, which has no pixel and no label."
-        )
+    if info.name in converters():  # a set that came from elsewhere could say anything of its terms
+        info = load_converter(info.name).info
+    raise UsageError(
+        f"--public gives {info.title} to everybody. Its terms:\n\n{info.licence}\n\n(source: {info.homepage})\n\n"
+        f"If they, or their owner, allow you to: add --accept-terms {info.name}. If not: leave --public out, or"
+        " publish --manifest-only, which has no pixel and no label."
+    )
 
 
 def _require_same(remote: Remote, info: DatasetInfo, options: PushOptions) -> None:

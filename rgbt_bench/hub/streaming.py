@@ -18,7 +18,7 @@ from rgbt_bench.datasets.checks import MAX_PIXELS, label_faults
 from rgbt_bench.datasets.digests import mask_digest, open_image, sample_label_digest
 from rgbt_bench.datasets.splits import DEFAULT_SPLIT
 from rgbt_bench.datasets.store import Dataset
-from rgbt_bench.datasets.verifying import require_columns, sample_faults, text_faults
+from rgbt_bench.datasets.verifying import require_columns, require_groups, sample_faults, text_faults
 from rgbt_bench.errors import BadInputError, UsageError, enumerate_faults
 from rgbt_bench.files import sha256_file, write_text, write_with
 from rgbt_bench.schema import Image, from_row, image_from_cell, labels_from_row
@@ -115,7 +115,9 @@ class HubDataset(Dataset):
             footer = self._footers.get(shard)
             parquet = pq.ParquetFile(pa.PythonFile(file, mode="r"), metadata=footer, page_checksum_verification=True)
             self._footers[shard] = parquet.metadata
-            require_columns(parquet.schema_arrow, self.info, f"{self.remote.name}: {path}", remedy(self.remote))
+            where, mends = f"{self.remote.name}: {path}", remedy(self.remote)
+            require_columns(parquet.schema_arrow, self.info, where, mends)
+            require_groups(parquet.metadata, where, mends)
             yield file, parquet
         except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
             if isinstance(error, OSError) and error.errno is not None:  # our own disk

@@ -20,7 +20,8 @@ from rich.table import Table
 # A pipe has no width: tables are not folded there.
 _UNFOLDED = 10_000
 _GAP = 2
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# With what turns the direction of writing, by which a name could look like another.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _UNFOLDED
 _out = Console(soft_wrap=True, highlight=False, markup=False, emoji=False, width=_width)
 _err = Console(soft_wrap=True, highlight=False, markup=False, emoji=False, stderr=True)
@@ -151,7 +152,12 @@ def line(text: str, style: str | None = None, end: str = "\n") -> None:
 
 def clean(text: str) -> str:
     """Return a text with its control characters as escapes."""
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    return _CONTROL.sub(_escaped, text)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    number = ord(found[0])
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
 
 
 def cell(value: Any) -> str:
