@@ -218,9 +218,10 @@ def with_text(name, head, size, at=33):
     return data[:at] + chunk(name, head + zlib.compress(bytes(size))) + data[at:]
 
 
-def oriented(picture, form):
+def oriented(picture, form, orientation=6):
+    """A picture with an EXIF orientation, of which 6 is a quarter turn."""
     exif = Pillow.Exif()
-    exif[0x112] = 6  # a quarter turn
+    exif[0x112] = orientation
     return encoded(picture, form, exif=exif)
 
 
@@ -277,6 +278,10 @@ IMAGES = [
           lambda: encoded(colour(), "TIFF", tiffinfo={274: 6})),
     image("16-bit thermal PNG in a set of 8 bits", "but flir declares the thermal range 0..255",
           lambda: deep(arrays()[1].astype(int) * 257), THERMAL),
+    image("thermal TIFF of 16 bits, high byte first, in a set of 8 bits", "but flir declares the thermal range 0..255",
+          lambda: encoded(Pillow.fromarray(arrays()[1].astype(">u2") * 257), "TIFF"), THERMAL),
+    image("thermal TIFF with values below 0", "values down to -44, but flir declares",
+          lambda: encoded(Pillow.fromarray(arrays()[1].astype(np.int32) - 44), "TIFF"), THERMAL),
     image("thermal image in false colours", NOT_THERMAL, lambda: encoded(colour()), THERMAL),
     image("thermal PNG with a palette", NOT_THERMAL, lambda: encoded(grey().quantize(16)), THERMAL),
     image("thermal PNG with alpha", NOT_THERMAL, lambda: encoded(grey().convert("LA")), THERMAL),
@@ -350,6 +355,8 @@ READINGS = [
     visible("JPEG with a zip behind it", PLAIN, lambda: colour_jpeg() + zipped(), colour_jpeg),
     visible("JPEG turned by EXIF", STORED, lambda: oriented(colour(), "JPEG"), colour_jpeg, turned=True),
     visible("PNG turned by EXIF", STORED, lambda: oriented(colour(), "PNG"), colour_png, turned=True),
+    visible("JPEG with an EXIF orientation that there is not", PLAIN,
+            lambda: oriented(colour(), "JPEG", 9), colour_jpeg),
     thermal("thermal JPEG turned by EXIF", STORED, lambda: oriented(grey(), "JPEG"), lambda: JPEG(grey()), turned=True),
     thermal("progressive thermal JPEG", PROGRESSIVE,
             lambda: JPEG(grey(), progressive=True), lambda: JPEG(grey()), **OWN),

@@ -82,8 +82,9 @@ def test_it_is_read_as_the_table_says(case, bench, tmp_path):
 
     data, like = case.make(), case.like()
     (tmp_path / "archive").write_bytes(hostile_cases.with_image(data, case.member))
-    code, _, err = bench("convert", "flir", tmp_path / "archive", "--out", tmp_path / "out")
+    code, out, err = bench("convert", "flir", tmp_path / "archive", "--out", tmp_path / "out")
     assert code == 0, err
+    assert ("an image that EXIF turns" in out) == case.turned
     dataset, is_rgb = Dataset(tmp_path / "out"), case.member == RGB
     column = "rgb" if is_rgb else "thermal"
     image = getattr(dataset.sample(ID), column)

@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 from PIL import ExifTags, ImageChops
 from PIL import Image as Pillow
 
@@ -20,6 +21,7 @@ from rgbt_bench.schema import VOID, Box, DatasetInfo, Image, Labels, Sample
 
 MAX_PIXELS = 64_000_000
 _EIGHT_BITS = 255
+_TURNING = range(2, 9)  # the orientations of EXIF that are not upright; there are no others
 # Decoders differ in how they bring other colours, such as CMYK, to RGB.
 _COLOUR_MODES = frozenset({"RGB", "RGBA", "L", "LA", "P", "PA", "1"})
 
@@ -98,7 +100,7 @@ def _look_at_image(kind: str, image: Image, sample: Labels, info: DatasetInfo) -
             fault = _range_fault(opened, info)
         if fault:
             faults.append(fault)
-        return digest, faults, opened.getexif().get(ExifTags.Base.Orientation, 1) != 1
+        return digest, faults, opened.getexif().get(ExifTags.Base.Orientation) in _TURNING
 
 
 def _mask_fault(picture: Pillow.Image, mask_classes: Sequence[str]) -> str:
@@ -124,12 +126,18 @@ def channel_fault(kind: str, picture: Pillow.Image, mode: str) -> str:
 
 
 def _range_fault(picture: Pillow.Image, info: DatasetInfo) -> str:
-    """Return why a 16-bit thermal image cannot be of a dataset whose thermal images have 8 bits, or an empty text."""
-    low, high = info.thermal_range
-    hottest = picture.getextrema()[1] if high <= _EIGHT_BITS and picture.mode.startswith("I") else 0
-    if not isinstance(hottest, (int, float)) or hottest <= _EIGHT_BITS:
+    """Return why a thermal image of more than 8 bits cannot be of a dataset with its range, or an empty text."""
+    if not picture.mode.startswith("I"):
         return ""
-    return f"values up to {hottest:g}, but {info.name} declares the thermal range {low:g}..{high:g}"
+    low, high = info.thermal_range
+    values = np.asarray(picture)
+    if (coldest := values.min()) < min(low, 0):
+        found = f"values down to {coldest}"
+    elif (hottest := values.max()) > _EIGHT_BITS >= high:
+        found = f"values up to {hottest}"
+    else:
+        return ""
+    return f"{found}, but {info.name} declares the thermal range {low:g}..{high:g}"
 
 
 def _is_grey(picture: Pillow.Image) -> bool:
