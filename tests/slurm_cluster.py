@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 NODES = ("n1", "n2")
+PREFIXES = ("SLURM_", "SBATCH_", "SQUEUE_", "SCANCEL_")
 NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "srun", "scontrol", "setpriv")
 START_S = 30.0
 # Debian keeps daemons where the PATH of a user does not lead.
@@ -100,7 +101,7 @@ class SlurmCluster:
 
     def environment(self):
         # What is said in the environment counts over options: nothing of another Slurm must reach this one.
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("SLURM_", "SBATCH_"))}
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(PREFIXES)}
         return {**kept, "SLURM_CONF": str(self.configuration), "PATH": PATH}
 
     def ask(self, *command):
@@ -207,7 +208,7 @@ def slurm_daemons():
 @pytest.fixture
 def slurm(slurm_daemons, monkeypatch):
     """The cluster, as the commands and the conversion of this test see it."""
-    for key in [key for key in os.environ if key.startswith(("SLURM_", "SBATCH_"))]:
+    for key in [key for key in os.environ if key.startswith(PREFIXES)]:
         monkeypatch.delenv(key)
     for key, value in slurm_daemons.environment().items():
         monkeypatch.setenv(key, value)

@@ -1,9 +1,11 @@
 """A conversion by the jobs of a cluster, where submitit's local jobs stand for them: bytes, faults, deaths and ends."""
 
+import itertools
 import re
 import shutil
 import sys
 import tarfile
+import threading
 from pathlib import Path
 from types import ModuleType
 
@@ -11,7 +13,7 @@ import pytest
 
 pytest.importorskip("submitit")
 
-from cluster_cases import Dying, LocalScheduler, Unsendable
+from cluster_cases import Dying, Held, LocalScheduler, Unsendable
 from flir_cases import NIGHT, put_voc
 from generated_pairs import snapshot
 from rgbt_bench import cluster
@@ -198,6 +200,39 @@ def test_a_cluster_that_does_not_answer_hides_no_error_and_keeps_what_the_next_s
     assert (cluster.jobs_folder(out) / STATE_FILE).exists()
 
 
+def test_a_cluster_that_is_silent_for_a_while_is_told_of_and_costs_nothing(pairs, out, away, monkeypatch):
+    monkeypatch.setattr(crew, "STATES_EVERY_S", 0)
+    known, answers = LocalScheduler.states, iter([None, None])
+    monkeypatch.setattr(LocalScheduler, "states", lambda *of: next(answers, known(*of)))
+    away(Flir(), pairs, out)
+    assert [line for line in away.said if "job" not in line.split()[0]] == [
+        "the cluster does not answer; its jobs are waited for"
+    ]
+    assert [len(array) for array in away.scheduler.arrays] == [1, 3]
+
+
+def test_a_job_that_was_only_not_listed_is_not_done_twice(pairs, out, away, tmp_path, monkeypatch):
+    monkeypatch.setattr(crew, "STATES_EVERY_S", 0)
+    monkeypatch.setattr(crew, "GRACE_S", 0.2)
+    known, answers = LocalScheduler.states, itertools.cycle([True, False])
+    monkeypatch.setattr(LocalScheduler, "states", lambda *of: known(*of) if next(answers) else {})
+    (tmp_path / "hold").touch()
+    release = threading.Timer(1.0, (tmp_path / "hold").unlink)
+    release.start()
+    away(Held(tmp_path), pairs, out)
+    release.join()
+    assert [len(array) for array in away.scheduler.arrays] == [1, 3]
+
+
+def test_an_answer_of_sbatch_without_a_job_is_an_error(tmp_path, monkeypatch):
+    for name in ("sbatch", "srun"):
+        (tmp_path / name).write_text("#!/bin/sh\necho queued\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(UsageError, match=r'no jobs that can be followed .*"queued'):
+        Slurm({}, 1).submit(tmp_path / "jobs", "x", len, [()])
+
+
 def test_what_slurm_says_of_jobs(tmp_path, monkeypatch):
     lines = ["1_0|PENDING|Resources", "1_1|PENDING|None", "2|RUNNING|None", "3_0|TIMEOUT|TimeLimit", "4|NEW_WORD|None"]
     (tmp_path / "squeue").write_text("#!/bin/sh\n" + "".join(f"echo '{line}'\n" for line in lines))
@@ -241,6 +276,8 @@ def test_the_options_of_slurm():
         (["mem_gb=-1"], "not a number of gigabytes above 0"),
         (["cpus_per_task=0"], "not a number of cores above 0"),
         (["array=0-7"], "--jobs says how many"),
+        (["arr=0-7"], "--jobs says how many"),
+        (["wait"], "needs the answer that sbatch gives without it"),
         (["job-name=x"], "the conversion sets it itself"),
         (["ntasks=2"], "a job is one process"),
         (["account=a", "account=b"], "given twice"),

@@ -70,6 +70,10 @@ def wait(reached):
 def test_the_command_line_writes_the_same_bytes_by_jobs_also_from_within_a_job(bench, pairs, out, nodes, monkeypatch):
     for name in ("SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_PROCID"):
         monkeypatch.setenv(name, "77")
+    # Variables of the user's own, which count over options.
+    own = {"JOB_NAME": "mine", "ARRAY_INX": "0-3", "OUTPUT": "/dev/null", "WAIT": "1", "TIMELIMIT": "none"}
+    for name, value in own.items():
+        monkeypatch.setenv(f"SBATCH_{name}", value)
     assert bench("convert", "flir", pairs, "--out", out)[0] == 0
     expected = snapshot(out.parent)
     options = ["--cluster", "slurm", "--jobs", 2, "--slurm", "partition=main", "--slurm", "time=5", "--slurm", "nice=5"]
@@ -131,7 +135,8 @@ def test_a_killed_node_costs_what_it_was_doing(pairs, out, expected, nodes, monk
     assert snapshot(out.parent) == expected
 
 
-def test_a_job_that_somebody_cancels_is_submitted_again(pairs, out, expected, nodes):
+def test_a_job_that_somebody_cancels_is_submitted_again(pairs, out, expected, nodes, monkeypatch):
+    monkeypatch.setenv("SQUEUE_PARTITION", "nowhere")  # a user's own filter, which must hide no job from us
     converter, said = Held(out.parent), []
     (out.parent / "hold").touch()
 
@@ -147,6 +152,14 @@ def test_a_job_that_somebody_cancels_is_submitted_again(pairs, out, expected, no
     assert re.match(r"24 samples .*: job \d+ ended without a result \(CANCELLED\); submitted again", said[1])
     (out.parent / "seen").unlink()
     assert snapshot(out.parent) == expected
+
+
+@pytest.mark.parametrize("name", ["a%jb", "a\\b", "a\nb"])
+def test_a_place_that_slurm_would_read_as_another_is_refused(bench, pairs, out, nodes, name):
+    code, _, stderr = bench("convert", "flir", pairs, "--out", out.parent / name, "--cluster", "slurm")
+    assert code == UsageError.exit_code
+    assert "give --out a folder without them" in stderr
+    assert [path.name for path in out.parent.iterdir()] == [f".{name}.lock"]
 
 
 HEAD = """
@@ -199,7 +212,8 @@ def test_a_head_that_is_killed_leaves_jobs_that_the_next_start_ends(pairs, out, 
 
 
 @pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_head_ends_its_jobs(which, pairs, out, expected, nodes):
+def test_an_interrupted_head_ends_its_jobs(which, pairs, out, expected, nodes, monkeypatch):
+    monkeypatch.setenv("SCANCEL_STATE", "PENDING")
     head, pids = head_that_holds(pairs, out)
     os.kill(head.pid, which)
     stderr = head.communicate(timeout=WAIT_S)[1]

@@ -213,13 +213,16 @@ class _Jobs(Workers):
         """Submit again what ended without a result; a result may still be on its way for a moment."""
         states = self.crew.scheduler.states(self.name)
         self._asked_at = now = time.monotonic()
+        self._tell(
+            "the cluster does not answer; its jobs are waited for" if states is None else self._wait_of_all(states)
+        )
         if states is None:
             return
-        self._tell_of_waiting(states)
         dead: list[tuple[int, Task, int]] = []
         for file, element in list(self._running.items()):
             state = states.get(element.job.job_id, State(UNKNOWN, ended=True))
             if not state.ended:
+                element.missed_at = None
                 continue
             if element.missed_at is None:
                 element.missed_at = now
@@ -244,13 +247,16 @@ class _Jobs(Workers):
             times += f" ({state.advice})"
         raise LostError(f"{element.task}: {times}; {rest}")
 
-    def _tell_of_waiting(self, states: dict[str, State]) -> None:
+    def _wait_of_all(self, states: dict[str, State]) -> str:
+        """Return what every job waits for, or an empty text."""
         mine = [states[one.job.job_id] for one in self._running.values() if one.job.job_id in states]
-        causes = {state.waits_for for state in mine if state.waits_for}
-        told = ", ".join(sorted(causes)) if len(causes) and all(state.waits_for for state in mine) else ""
-        if told and told != self._told:
-            self.crew.say(f"every job waits: {told}")
-        self._told = told
+        causes = {state.waits_for for state in mine}
+        return f"every job waits: {', '.join(sorted(causes))}" if causes and all(causes) else ""
+
+    def _tell(self, text: str) -> None:
+        if text and text != self._told:
+            self.crew.say(text)
+        self._told = text
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,11 @@ _OURS = {
     **dict.fromkeys(("nodes", "ntasks", "ntasks_per_node", "tasks_per_node"), "a job is one process"),
     **dict.fromkeys(("output", "error", "chdir", "open_mode", "job_name", "wrap"), "the conversion sets it itself"),
     **dict.fromkeys(("requeue", "no_requeue"), "what died is submitted again by the conversion, which counts"),
+    **dict.fromkeys(("wait", "test_only", "parsable"), "the conversion needs the answer that sbatch gives without it"),
     **dict.fromkeys(("clusters", "cluster"), "one cluster, the one that sbatch here sends to, does the work"),
 }
+# How options are called as variables of the environment, which count over options, where the names differ.
+_VARIABLES = {"array": "array_inx", "time": "timelimit", "mem": "mem_per_node", "mem_gb": "mem_per_node"}
 _KEY = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -52,8 +55,8 @@ def parse_options(texts: Iterable[str]) -> dict[str, Any]:
         key = name.replace("-", "_").lower()
         if not _KEY.fullmatch(key) or not value.isprintable() or bool(equals) != bool(value):
             raise UsageError(f"--slurm {text!r}: not KEY=VALUE, such as partition=main, or the name of a flag")
-        if key in _OURS:
-            raise UsageError(f"--slurm {name}: {_OURS[key]}; leave it out")
+        if ours := next((one for one in _OURS if one.startswith(key)), None):  # sbatch takes shortened names
+            raise UsageError(f"--slurm {name}: {_OURS[ours]}; leave it out")
         if key in options:
             raise UsageError(f"--slurm {name}: given twice; keep one")
         options[key] = _number(key, value) if key in _NUMBERS else value or True
@@ -101,10 +104,15 @@ class Slurm:
         """Start an array of one job a task, each one process on one node.
 
         Raises:
-            UsageError: sbatch refuses it; the message has its words.
+            UsageError: sbatch refuses it, and the message has its words, or could not take the folder's name.
         """
         import submitit
 
+        if not str(folder).isprintable() or re.search(r"[%\\]", str(folder)):
+            raise UsageError(
+                f"{str(folder)!r}: Slurm reads %, \\ and control characters in the name of a log as something else;"
+                " give --out a folder without them"
+            )
         options = dict(self.options)
         memory = options.pop("mem_gb", None)
         executor = submitit.SlurmExecutor(folder)
@@ -119,10 +127,15 @@ class Slurm:
             additional_parameters={"no_requeue": True, **options},
         )
         try:
-            with _outside_of_jobs(), redirect_stderr(StringIO()):  # it prints the words that its error has
+            with _uninfluenced(self.options), redirect_stderr(StringIO()):  # it prints the words that its error has
                 jobs: Sequence[Any] = executor.map_array(function, tasks)
         except submitit.core.utils.FailedJobError as error:
             raise UsageError(f"sbatch refused the jobs: {_refusal(str(error))}") from None
+        except submitit.core.utils.FailedSubmissionError as error:
+            told = str(error).partition("\n")[0]
+            raise UsageError(
+                f"sbatch started no jobs that can be followed ({told}); see what --slurm asks of it"
+            ) from None
         return jobs
 
     def states(self, name: str) -> dict[str, State] | None:
@@ -144,15 +157,19 @@ class Slurm:
 
 
 def _ask(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    filters = ("SQUEUE_", "SCANCEL_", "SLURM_CLUSTERS")  # they would hide jobs of ours
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(filters)}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)  # noqa: S603
 
 
 @contextmanager
-def _outside_of_jobs() -> Iterator[None]:
-    """Hide what a job of Slurm's, which we may be in, knows of itself, or our jobs would take it for theirs."""
-    hidden = {}
-    if "SLURM_JOB_ID" in os.environ:
-        hidden = {key: os.environ.pop(key) for key in list(os.environ) if _is_of_a_job(key)}
+def _uninfluenced(options: Iterable[str]) -> Iterator[None]:
+    """Hide variables that count over our options, and what a job of Slurm's, which we may be in, knows of itself."""
+    over_ours = {"SBATCH_" + _VARIABLES.get(key, key).upper() for key in (*_OURS, *options)} | {"SLURM_CLUSTERS"}
+    in_job = "SLURM_JOB_ID" in os.environ  # or our jobs would take it for theirs
+    hidden = {
+        key: os.environ.pop(key) for key in list(os.environ) if key in over_ours or (in_job and _is_of_a_job(key))
+    }
     try:
         yield
     finally:
