@@ -173,7 +173,9 @@ def local(monkeypatch, home, tiny_folder):
 
     edit(folder / "run.json", change)
     settings = ["pretrained=private/secret/w.pth", "ffkd-teacher-rgb:pretrained=/home/secret/t.pth",
-                "model.anchors=/secret/a.json", "schedule.epochs=1"]  # fmt: skip
+                "model.anchors=/secret/a.json", "schedule.epochs=1", "model.a=[/secret/a.json, {b: ~/secret/b}]",
+                "model.b='/secret/c'", "model.c= /secret/d ", "requires.role-0=secret/mine.yaml",
+                "model.d=file:///secret/e"]  # fmt: skip
     edit(folder / "result.json", lambda content: content["model"].update(settings=settings))
     return folder
 
@@ -191,6 +193,7 @@ def test_no_place_on_this_machine_is_in_any_file(local, home, tiny_folder):
     assert config.recipe.model["anchors"] == ["a.json", "b.json"]
     assert config.settings == (
         "pretrained=w.pth", "ffkd-teacher-rgb:pretrained=t.pth", "model.anchors=a.json", "schedule.epochs=1",
+        'model.a=["a.json", {"b": "b"}]', "model.b=c", "model.c=d", "requires.role-0=mine.yaml", "model.d=e",
     )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """`config.json` of a pushed model: all that names it and builds it again, and nothing of the machine it was made on."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from rgbt_bench.errors import BadInputError, UsageError, enumerate_faults
 from rgbt_bench.files import parse_json, read_text
 from rgbt_bench.finding import RunFolder
+from rgbt_bench.plain_yaml import YamlFaultError, load_plain_yaml
 from rgbt_bench.recipes import Recipe
 from rgbt_bench.results import Result
 
@@ -177,12 +179,20 @@ def without_paths(recipe: Recipe) -> Recipe:
 
 
 def settings_without_paths(settings: tuple[str, ...]) -> tuple[str, ...]:
-    """Return settings in which every local file is named by its last part alone."""
+    """Return settings in which every local file, also inside a list or a mapping, is named by its last part alone."""
 
     def shared(setting: str) -> str:
-        path, equals, value = setting.partition("=")
-        named = path.strip().rpartition(":")[2] == "pretrained"
-        return f"{path}{equals}{_last_part(value) if named else _shared(value)}"
+        path, equals, text = setting.partition("=")
+        try:
+            value = load_plain_yaml(text)
+        except YamlFaultError:
+            return f"{path}{equals}{_shared(text)}"
+        field = path.strip().rpartition(":")[2]
+        names_file = isinstance(value, str) and (field == "pretrained" or field.startswith("requires."))
+        found = _last_part(value) if names_file else _shared(value)
+        if found == value:
+            return setting
+        return f"{path}{equals}{found if isinstance(found, str) else json.dumps(found)}"
 
     return tuple(map(shared, settings))
 
@@ -206,7 +216,7 @@ def _shared(value: Any) -> Any:
 
 def _is_local(text: str) -> bool:
     absolute = PurePosixPath(text).is_absolute() or PureWindowsPath(text).is_absolute()
-    return absolute or text.startswith(("~", "./", "../", ".\\", "..\\"))
+    return absolute or text.startswith(("~", "./", "../", ".\\", "..\\", "file:"))
 
 
 def _last_part(text: str) -> str:
