@@ -1,5 +1,7 @@
 """Pushed models run elsewhere: the same bytes at a pinned commit, and refused where anything does not fit."""
 
+import json
+import re
 import shutil
 
 import pytest
@@ -134,6 +136,43 @@ def unknown_key(hub):
     edit(hub, lambda content: content.replace(b'"seed": 3', b'"sed": 3'))
 
 
+def config_in_latin_1(hub):
+    edit(hub, lambda content: content.replace(b'"person"', b'"pers\xf6n"'))
+
+
+def endless_config(hub):
+    edit(hub, lambda content: content + b" " * 2**20)
+
+
+def wrong_seed(hub):
+    edit(hub, lambda content: content.replace(b'"seed": 3', b'"seed": -3'))
+
+
+def endless_mark(hub):
+    edit(hub, lambda content: content.replace(b'"rgbt_bench_model": 1', b'"rgbt_bench_model": "' + b"x" * 9999 + b'"'))
+
+
+def key_of_two_lines(hub):
+    edit(hub, lambda content: content.replace(b'"seed": 3', b'"seed": 3, "\\n\\u202eerror": 3'))
+
+
+def class_of_two_lines(hub):
+    edit(hub, lambda content: content.replace(b'"person"', b'"\\nerror: ' + b"x" * 9999 + b'"'))
+
+
+def endless_difference(hub):
+    def change(content):
+        config = json.loads(content)
+        config["recipe"]["model"]["a\nb"] = [1] * 9999
+        return json.dumps(config | {"recipe_digest": "0" * 64}).encode()
+
+    edit(hub, change)
+
+
+def unseen_difference(hub):
+    edit(hub, lambda content: re.sub(rb'"recipe_digest": "\w+"', b'"recipe_digest": "%s"' % (b"0" * 64), content))
+
+
 def other_weights(hub):
     edit(hub, lambda content: content[:-4] + b"\1\2\3\4", "model.safetensors")
 
@@ -176,6 +215,28 @@ def test_what_somebody_changed_on_the_hub_is_refused(run, hub, pushed, elsewhere
     assert not list(elsewhere.rglob("result.json"))
     assert not list(elsewhere.rglob("*.safetensors"))
     assert run(f"hub:ann/model@{pushed}")[0] == 0  # the commit of before is as it was
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code", "message"),
+    [
+        (config_in_latin_1, 3, "config.json: not UTF-8 text"),
+        (endless_config, 3, "config.json has more than 1,048,576 bytes"),
+        (wrong_seed, 3, "config.json cannot be used: seed: Input should be greater than or equal to 0"),
+        (endless_mark, 3, "xxx..., this rgbt-bench reads 1"),
+        (key_of_two_lines, 3, r"config.json cannot be used: \n\u202eerror: Extra inputs"),
+        (class_of_two_lines, 2, r"finds \nerror: xxx"),
+        (endless_difference, 2, r"  - model.a\nb: [1, 1, "),
+        (unseen_difference, 2, "  - something that its config does not show: what it requires, or the content of a"),
+    ],
+)
+def test_what_a_config_says_is_checked_and_shown_in_one_short_line(run, hub, pushed, elsewhere, spoil, code, message):
+    spoil(hub)
+    ended, content, _ = run("hub:ann/model", "--dry-run")
+    assert ended == code
+    assert content["error"].startswith("hub:ann/model@")
+    assert message in content["error"]
+    assert len(content["error"]) < 1000
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import json
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from rgbt_bench.devices import resolve_device
@@ -190,6 +190,19 @@ def test_weights_of_another_network_are_named(tmp_path):
         load_weights(tmp_path / "junk.safetensors", nn.Linear(3, 2))
     with pytest.raises(MissingError, match="no such weights file"):
         load_weights(tmp_path / "none.safetensors", nn.Linear(3, 2))
+    whole = {name: tensor.to(torch.int8) for name, tensor in nn.Linear(3, 2).state_dict().items()}
+    save_file(whole, tmp_path / "w.safetensors")
+    with pytest.raises(BadInputError, match=r"another network: \w+ is torch.int8, not torch.float32"):
+        load_weights(tmp_path / "w.safetensors", nn.Linear(3, 2))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_named(tmp_path, value):
+    broken = nn.Linear(3, 2)
+    nn.init.constant_(broken.bias, value)
+    save_weights(tmp_path / "w.safetensors", broken)
+    with pytest.raises(BadInputError, match=r"w.safetensors: bias has values that are not finite"):
+        load_weights(tmp_path / "w.safetensors", nn.Linear(3, 2))
 
 
 def test_only_trainable_parameters_reach_the_optimiser():

@@ -5,19 +5,21 @@ from collections.abc import Mapping
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rgbt_bench.errors import BadInputError, UsageError, enumerate_faults
-from rgbt_bench.files import parse_json, read_text
+from rgbt_bench.files import decode_text, parse_json
 from rgbt_bench.finding import RunFolder
 from rgbt_bench.plain_yaml import YamlFaultError, load_plain_yaml
 from rgbt_bench.recipes import Recipe
 from rgbt_bench.results import Result
+from rgbt_bench.runs import MAX_SEED
 
 CONFIG_FILE = "config.json"
 SCHEMA = 1
 MARK = "rgbt_bench_model"  # the key that says whose file it is
 _MOST_DIFFERENCES = 12
+_LONGEST = 300  # of a text of somebody else's, in characters
 
 
 class _Record(BaseModel):
@@ -51,7 +53,7 @@ class ModelConfig(_Record):
     recipe: Recipe
     recipe_digest: str
     preset: str
-    seed: int
+    seed: int = Field(ge=0, le=MAX_SEED, strict=True)
     settings: tuple[str, ...]
     requires: dict[str, Required]
     classes: tuple[str, ...]
@@ -112,17 +114,18 @@ def read_config(path: Path, name: str) -> ModelConfig:
         UsageError: a config of something else, such as another library's model.
         BadInputError: damaged, or of another version of rgbt-bench.
     """
-    content = parse_json(read_text(path), f"{name}: {CONFIG_FILE}")
+    where = f"{name}: {CONFIG_FILE}"
+    content = parse_json(decode_text(path.read_bytes(), where), where)
     if not is_ours(content):
         raise _not_ours(name)
     if content[MARK] != SCHEMA:
-        raise BadInputError(f"{name}: {CONFIG_FILE} is of schema {content[MARK]!r}, this rgbt-bench reads {SCHEMA}")
+        raise BadInputError(f"{where} is of schema {_brief(repr(content[MARK]))}, this rgbt-bench reads {SCHEMA}")
     try:
         return ModelConfig.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise BadInputError(f"{name}: {CONFIG_FILE} cannot be used: {place}: {first['msg']}") from None
+        place = _brief(".".join(map(str, first["loc"])))
+        raise BadInputError(f"{where} cannot be used: {place}: {first['msg']}") from None
 
 
 def is_ours(content: Any) -> bool:
@@ -140,16 +143,25 @@ def _not_ours(name: str) -> UsageError:
 def require_fitting(config: ModelConfig, recipe: Recipe, classes: tuple[str, ...], name: str) -> None:
     """Raise a UsageError unless a pushed model is of this recipe, as it is now, and of a set's classes."""
     if config.classes != classes:
-        raise UsageError(f"{name}: finds {', '.join(config.classes)}, but the set has {', '.join(classes) or 'none'}")
+        raise UsageError(
+            f"{name}: finds {_brief(', '.join(config.classes))}, but the set has {', '.join(classes) or 'none'}"
+        )
     if config.recipe_digest == recipe.digest:
         return
     ours = without_paths(recipe)
     if config.recipe.name != ours.name:
         raise UsageError(f"{name}: is of the recipe {config.recipe.name}, not of {ours.name}")
     apart = differences(_outcome(config.recipe), _outcome(ours))
-    how = f"; it was made with {config.options}" if config.options else ""
+    how = f"; it was made with {_brief(config.options)}" if config.options else ""
     title = f"{name}: is of {ours.name}, but not as it is here{how}. There, and here:"
-    raise UsageError(enumerate_faults(title, apart or ["what it requires"], _MOST_DIFFERENCES))
+    hidden = ["something that its config does not show: what it requires, or the content of a local file"]
+    raise UsageError(enumerate_faults(title, [_brief(one) for one in apart] or hidden, _MOST_DIFFERENCES))
+
+
+def _brief(text: str) -> str:
+    """Return a text of somebody else's as a message can have it: on one line, printable, and not too long."""
+    shown = text if text.isprintable() else repr(text)[1:-1]
+    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
 
 
 def _outcome(recipe: Recipe) -> dict[str, Any]:

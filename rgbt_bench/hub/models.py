@@ -27,6 +27,7 @@ from .pushing import Progress, find_place, push_files
 from .remote import Remote, open_remote
 from .sets import read_hub_record
 
+_LARGEST_CONFIG = 2**20
 _OF_THE_HUB = frozenset({".gitattributes", "README.md"})  # of a repository that was made in a browser
 
 
@@ -202,6 +203,8 @@ def _config(remote: Remote) -> ModelConfig:
             f"{remote.name}: not a model that rgbt-bench pushed (no {CONFIG_FILE}); weights of another origin are given"
             " as a local file, --weights FILE.safetensors"
         )
+    if remote.files[CONFIG_FILE].size > _LARGEST_CONFIG:
+        raise BadInputError(f"{remote.name}: {CONFIG_FILE} has more than {_LARGEST_CONFIG:,} bytes, as no model's has")
     return read_config(remote.fetch(CONFIG_FILE), str(remote.name))
 
 

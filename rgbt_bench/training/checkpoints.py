@@ -34,14 +34,15 @@ def save_weights(path: Path, model: nn.Module) -> None:
 
 
 def load_weights(path: Path, model: nn.Module) -> None:
-    """Load a safetensors file into a model; every name and shape must match.
+    """Load a safetensors file into a model; every name, shape and kind of number must match, and be finite.
 
     Raises:
         MissingError: there is no such file.
-        BadInputError: not safetensors, or weights of another network.
+        BadInputError: not safetensors, weights of another network, or NaN or infinity among them.
     """
     try:
-        model.load_state_dict(load_file(path))
+        tensors = load_file(path)
+        model.load_state_dict(tensors)
     except FileNotFoundError:
         raise MissingError(f"{path}: no such weights file") from None
     except SafetensorError as error:
@@ -49,6 +50,13 @@ def load_weights(path: Path, model: nn.Module) -> None:
     except RuntimeError as error:
         first = " ".join(str(error).split())[:300]
         raise BadInputError(f"{path}: weights of another network: {first}") from None
+    for name, mine in model.state_dict().items():
+        if tensors[name].is_floating_point() != mine.is_floating_point():
+            raise BadInputError(
+                f"{path}: weights of another network: {name} is {tensors[name].dtype}, not {mine.dtype}"
+            )
+        if not mine.isfinite().all():
+            raise BadInputError(f"{path}: {name} has values that are not finite, so nothing can be found with it")
 
 
 def model_file(folder: Path, epoch: int) -> Path:
