@@ -19,6 +19,7 @@ from rgbt_bench.hub.model_config import ModelConfig, differences
 from rgbt_bench.hub.model_files import EVAL_RESULTS, OURS, model_files
 from rgbt_bench.hub.names import HubName
 from rgbt_bench.opening import dataset_info
+from rgbt_bench.recipes import load_recipe
 from rgbt_bench.results import read_result
 from run_cases import make_done, make_folder
 
@@ -128,6 +129,7 @@ def test_only_what_may_rank_has_the_task_that_a_leaderboard_reads(
     def change(content):
         content["standing"] = standing
         content["model"]["settings"] = settings
+        content["model"]["recipe_digest"] = load_recipe("ffkd-student-rgb", preset, tuple(settings)).digest
 
     edit(folder / "result.json", change)
     files = files_of(folder, on_hub=SET)
@@ -141,6 +143,24 @@ def test_only_what_may_rank_has_the_task_that_a_leaderboard_reads(
     assert ("never ranks" in body.split("## Results")[0].replace("checking an installation and never ranks", "")) == (
         preset == "quick"
     )
+
+
+@pytest.mark.parametrize(("name", "is_said"), [("ffkd-student-rgb", True), ("mine", False)])
+def test_an_own_recipe_under_a_registered_name_is_not_taken_for_that(monkeypatch, home, tiny_folder, name, is_said):
+    monkeypatch.setattr("rgbt_bench.hub.model_files.require_safetensors", lambda path: None)
+    folder = make_done(home, tiny_folder, preset="paper")
+
+    def change(content):
+        content["recipe"] |= {"name": name}
+        content["recipe"]["schedule"]["epochs"] = 1
+
+    edit(folder / "run.json", change)
+    edit(folder / "result.json", lambda content: content["model"].update(recipe=name))
+    card = ModelCard(text(files_of(folder, on_hub=SET), "README.md"))
+    assert ("changed recipe" in card.data.eval_results[0].metric_name) == is_said
+    assert ("It is not the registered recipe of this name" in card.text) == is_said
+    assert "The recipe is one of the author's own" in card.text
+    assert f"rgbt-bench run ./{name}.yaml --dataset sample" in card.text
 
 
 def test_the_card_has_the_figures_the_command_and_the_terms(trained):

@@ -15,7 +15,9 @@ from huggingface_hub.utils import yaml_dump  # type: ignore[attr-defined]
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from rgbt_bench.datasets.splits import dataset_name
+from rgbt_bench.errors import BenchError
 from rgbt_bench.leaderboard.papers import papers
+from rgbt_bench.recipes import load_recipe
 from rgbt_bench.registry import recipe_files
 from rgbt_bench.results import Figure, Interval, Result
 from rgbt_bench.schema import DatasetInfo
@@ -35,8 +37,22 @@ def label_of(config: ModelConfig, result: Result) -> str:
     """Return in a few words what a model's figures are, so that none looks more official than it is."""
     parts: list[str] = ["official labels" if result.standing == "official" else result.standing]
     parts += [] if config.preset == "paper" else [f"preset {config.preset}"]
-    parts += ["changed recipe"] if config.settings else []
+    parts += ["changed recipe"] if config.settings or _has_anothers_name(config) else []
     return ", ".join(parts)
+
+
+def _is_registered(config: ModelConfig) -> bool:
+    """Tell whether a model's recipe is the registered one of its name, as it is now, with the settings."""
+    if config.recipe.name not in recipe_files():
+        return False
+    try:
+        return load_recipe(config.recipe.name, config.preset, config.settings).digest == config.recipe_digest
+    except BenchError:  # settings of what it requires, or of a local file
+        return True
+
+
+def _has_anothers_name(config: ModelConfig) -> bool:
+    return config.recipe.name in recipe_files() and not _is_registered(config)
 
 
 def eval_results(config: ModelConfig, result: Result, title: str, on_hub: HubName | None) -> list[EvalResult]:
@@ -133,7 +149,8 @@ def model_card(
             for name, one in metrics.subsets.items()
         ],
         interval_note=_interval_note(result),
-        is_registered=recipe.name in recipe_files(),
+        is_registered=_is_registered(config),
+        has_anothers_name=_has_anothers_name(config),
         command=command(config, target),
         digests=_digests(config, result),
         libraries=", ".join(f"{name} {version}" for name, version in result.libraries.items()),
@@ -146,7 +163,7 @@ def model_card(
 def command(config: ModelConfig, target: HubName, revision: str = "REVISION") -> str:
     """Return the command that runs a pushed model."""
     recipe = config.recipe
-    name = recipe.name if recipe.name in recipe_files() else f"./{recipe.name}.yaml"
+    name = recipe.name if _is_registered(config) else f"./{recipe.name}.yaml"
     trained_on = dataset_name(config.trained_on.dataset, config.trained_on.split)
     words = ["rgbt-bench", "run", name]
     words += [] if trained_on == recipe.dataset else ["--dataset", trained_on]
