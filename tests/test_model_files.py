@@ -259,6 +259,10 @@ def spoil_record(folder):
     (folder / "run.json").write_text("{}")
 
 
+def swap_record(folder):
+    edit(folder / "run.json", lambda content: content.update(key="0" * 64))
+
+
 def spoil_result(folder):
     (folder / "result.json").unlink()
 
@@ -269,6 +273,7 @@ def spoil_result(folder):
         (spoil_weights, BadInputError, "not the weights that the result was made with"),
         (spoil_predictions, BadInputError, "changed since result.json beside it was scored"),
         (spoil_record, BadInputError, "not the record of a run"),
+        (swap_record, BadInputError, "run.json and result.json are of two runs"),
         (spoil_result, MissingError, "has no result.json yet"),
     ],
 )

@@ -12,8 +12,8 @@ from rgbt_bench.files import decode_text, parse_json
 from rgbt_bench.finding import RunFolder
 from rgbt_bench.plain_yaml import YamlFaultError, load_plain_yaml
 from rgbt_bench.recipes import Recipe
-from rgbt_bench.results import Result
-from rgbt_bench.runs import MAX_SEED
+from rgbt_bench.results import RESULT_FILE, Result
+from rgbt_bench.runs import MAX_SEED, RUN_FILE
 
 CONFIG_FILE = "config.json"
 SCHEMA = 1
@@ -75,11 +75,15 @@ def config_of(run: RunFolder, result: Result) -> ModelConfig:
     """Return the config of a finished run.
 
     Raises:
-        BadInputError: `run.json` is missing or damaged, or the result names no model of a seed.
+        BadInputError: `run.json` is missing, damaged or of another run, or the result names no model of a seed.
     """
     model, recipe = result.model, run.load_recipe()
     if model is None or model.seed is None:
         raise BadInputError(f"{run.folder}: its result does not say which model made the predictions")
+    if run.content.get("key") != model.run_key:
+        raise BadInputError(
+            f"{run.folder}: {RUN_FILE} and {RESULT_FILE} are of two runs; run it again in a folder of its own"
+        )
     data = result.data
     shared = without_paths(recipe)
     return ModelConfig(
