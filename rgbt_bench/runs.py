@@ -1,7 +1,7 @@
 """Runs: an idempotent folder for each recipe on each dataset, named by what decides its outcome."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ from rgbt_bench.files import sha256_json
 from rgbt_bench.recipes import Recipe, circle, load_recipe, recipe_path
 from rgbt_bench.results import RESULT_FILE, Result, read_result
 from rgbt_bench.submissions import WEIGHTS_FILE
-from rgbt_bench.weights import GivenWeights, find_weights
+from rgbt_bench.weights import GivenWeights
 
 TEST_PART = "test"
 PREDICTIONS_FILE = "predictions.json"
@@ -124,35 +124,6 @@ def plan_seeds(
         raise UsageError(f"{count} seeds from {first.seed} go beyond {MAX_SEED}, the largest seed; start lower")
     rest = range(first.seed + 1, first.seed + count)
     return [first, *(plan_run(name, dataset, preset, one, settings, home) for one in rest)]
-
-
-def plan_given(
-    name: str,
-    dataset: Dataset,
-    weights: str,
-    preset: str = "paper",
-    settings: tuple[str, ...] = (),
-    home: Path | None = None,
-) -> Run:
-    """Return the run that scores weights which were made elsewhere, in a folder of its own; it requires no other.
-
-    `weights` is `hub:OWNER/NAME@REVISION` or a safetensors file.
-
-    Raises:
-        UsageError: what `plan_run` refuses, or weights of another recipe.
-        BenchError: weights that are not there, or cannot be used.
-    """
-    run = plan_run(name, dataset, preset, None, settings, home)
-    given = find_weights(weights, run.recipe, dataset.info.classes)
-    content = {
-        "recipe": run.recipe.name,
-        "recipe_digest": run.recipe.digest,
-        "weights": given.sha256,
-        "weights_from": given.origin,
-        "data": {TEST_PART: dataset.part(TEST_PART).record.model_dump(mode="json")},
-    }
-    key = sha256_json(content)
-    return replace(run, key=key, folder=run.folder.with_name(key[:12]), requires={}, given=given)
 
 
 def require_key(run: Run, key: str) -> None:

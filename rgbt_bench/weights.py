@@ -6,8 +6,6 @@ from pathlib import Path
 
 from rgbt_bench.errors import BadInputError, MissingError, UsageError
 from rgbt_bench.files import sha256_file
-from rgbt_bench.hub.names import is_hub_name
-from rgbt_bench.recipes import Recipe
 
 SUFFIX = ".safetensors"
 FROM_FILE = "file"
@@ -26,21 +24,6 @@ class GivenWeights:
     seed: int | None
     fetch: Callable[[], Path]
     hint: str = ""
-
-
-def find_weights(text: str, recipe: Recipe, classes: tuple[str, ...]) -> GivenWeights:
-    """Return the weights that `hub:OWNER/NAME@REVISION` or a file's name means, for a recipe and a set's classes.
-
-    Raises:
-        UsageError: not such a name, not safetensors, or weights of another recipe or other classes.
-        MissingError: no such file, repository or revision.
-        BadInputError: a file that cannot be used.
-    """
-    if is_hub_name(text):
-        from rgbt_bench.hub.models import weights_of_hub
-
-        return weights_of_hub(text, recipe, classes)
-    return weights_of_file(text)
 
 
 def weights_of_file(text: str) -> GivenWeights:

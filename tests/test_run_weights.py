@@ -14,8 +14,9 @@ from rgbt_bench.datasets.store import Dataset
 from rgbt_bench.errors import MissingError, UsageError
 from rgbt_bench.files import read_json, sha256_file
 from rgbt_bench.finding import find_run, read_run
+from rgbt_bench.given import plan_given
 from rgbt_bench.results import read_result
-from rgbt_bench.runs import plan_given, plan_run
+from rgbt_bench.runs import plan_run
 from rgbt_bench.sides import find_side
 from run_cases import make_done, make_folder
 

@@ -42,10 +42,11 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Train what is missing, predict, score and write one result; finished runs are reused."""
+    from rgbt_bench.given import plan_given
     from rgbt_bench.harness import check, execute
     from rgbt_bench.opening import open_dataset
     from rgbt_bench.recipes import load_recipe
-    from rgbt_bench.runs import plan_given, plan_seeds, require_key
+    from rgbt_bench.runs import plan_seeds, require_key
 
     if weights is not None and (seed is not None or seeds > 1):
         raise UsageError("--weights: nothing is trained, so there is no seed to choose; leave out --seed and --seeds")
