@@ -106,7 +106,7 @@ class Part(Sequence[Sample]):
         return self.dataset.sample(self.ids[index])
 
     def __iter__(self) -> Iterator[Sample]:
-        return (self.dataset.sample(sample_id) for sample_id in self.ids)
+        return self.dataset.samples(self.ids)
 
 
 class Dataset:
@@ -218,6 +218,14 @@ class Dataset:
             if table is None:
                 table = self._read_group(shard, group)
         return from_row(table.slice(row, 1).to_pylist()[0])
+
+    def samples(self, ids: Sequence[str]) -> Iterator[Sample]:
+        """Yield samples with their encoded images, in the order of `ids`.
+
+        Raises:
+            BadInputError: as `sample`.
+        """
+        return map(self.sample, ids)
 
     def _read_group(self, shard: str, group: int) -> pa.Table:
         """Read a row group and keep it, in place of the oldest ones where there are too many bytes of them."""

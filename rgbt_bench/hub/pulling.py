@@ -232,8 +232,8 @@ def open_records(remote: Remote) -> Dataset:
         BenchError: a file is missing, or the Hub cannot be reached.
     """
     record = remote.fetch(RECORD_FILE)  # files of one commit lie in one folder of the cache
-    for path in record_paths(read_record(record, remedy(remote))):
-        remote.fetch(path)
+    with ThreadPoolExecutor(_THREADS, "records") as pool:
+        list(pool.map(remote.fetch, record_paths(read_record(record, remedy(remote)))))
     dataset = Dataset(record.parent)
     dataset.remedy = remedy(remote)
     require_own_digests(dataset)

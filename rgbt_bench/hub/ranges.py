@@ -3,7 +3,6 @@
 import io
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import IO
 
 from rgbt_bench.errors import HubError
 
@@ -37,7 +36,10 @@ class RangeFile(io.RawIOBase):
     def hold(self, ranges: Iterable[Range]) -> None:
         """Fetch ranges, several at once, and keep them."""
         wanted = merged(ranges, _GAP)
-        with ThreadPoolExecutor(min(_THREADS, len(wanted) or 1), "range") as pool:
+        if len(wanted) == 1:
+            self._held[wanted[0]] = self._fetch(wanted[0])
+            return
+        with ThreadPoolExecutor(_THREADS, "range") as pool:
             self._held |= dict(zip(wanted, pool.map(self._fetch, wanted), strict=True))
 
     def hold_tail(self) -> None:
@@ -72,15 +74,20 @@ class RangeFile(io.RawIOBase):
         return self._fetch((start, end)) if end > start else b""
 
     def _fetch(self, wanted: Range) -> bytes:
-        from huggingface_hub import HfFileSystem
+        from huggingface_hub import hf_hub_url
+        from huggingface_hub.utils import (  # type: ignore[attr-defined]
+            build_hf_headers,
+            hf_raise_for_status,
+            http_backoff,
+        )
 
         start, end = wanted
         with speaking(self.name):
-            place = f"datasets/{self.name.repo_id}@{self.name.revision}/{self.path}"
-            stream: IO[bytes] = HfFileSystem().open(place, "rb", cache_type="none", size=self.size)
-            with stream:
-                stream.seek(start)
-                data = stream.read(end - start)
+            url = hf_hub_url(self.name.repo_id, self.path, repo_type="dataset", revision=self.name.revision)
+            headers = build_hf_headers(library_name="rgbt-bench") | {"Range": f"bytes={start}-{end - 1}"}
+            response = http_backoff("GET", url, headers=headers)
+            hf_raise_for_status(response)
+            data: bytes = response.content
         if len(data) != end - start:
             raise HubError(f"{self.name}: sent {len(data)} bytes of {self.path} where {end - start} were asked for")
         return data

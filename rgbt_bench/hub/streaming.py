@@ -5,7 +5,9 @@ What was read is verified against the set's digests and kept below the home fold
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from rgbt_bench.datasets.store import Dataset
 from rgbt_bench.datasets.verifying import require_columns, require_groups, sample_faults, text_faults
 from rgbt_bench.errors import BadInputError, UsageError, enumerate_faults
 from rgbt_bench.files import sha256_file, write_text, write_with
-from rgbt_bench.schema import Image, from_row, image_from_cell, labels_from_row
+from rgbt_bench.schema import Image, Sample, from_row, image_from_cell, labels_from_row
 
 from .names import PREFIX, HubName, parse_hub_name
 from .pulling import open_records, remedy, require_set
@@ -29,6 +31,7 @@ from .ranges import Range, RangeFile
 from .remote import open_remote
 
 _log = logging.getLogger(__name__)
+_AHEAD = 3  # row groups, of 32 pairs each
 _PIXELS = ("rgb", "thermal")
 
 
@@ -72,7 +75,7 @@ class HubDataset(Dataset):
         self._cache = paths.hub_cache() / name.repo_id.replace("/", "--") / self.remote.revision
         self._footers: dict[str, pq.FileMetaData] = {}
         self._sound: set[Path] = set()
-        self._fetching = threading.RLock()
+        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self.remedy = f"delete {self._cache}, and it is fetched again"
 
     def __getstate__(self) -> dict[str, Any]:
@@ -87,16 +90,35 @@ class HubDataset(Dataset):
         return self._kept(f"labels/{shard}", lambda aside: self._write_labels(shard, aside))
 
     def _group_table(self, shard: str, group: int) -> pa.Table:
-        path = self._kept(
+        return pa.ipc.open_file(pa.memory_map(str(self._group_file(shard, group)))).read_all()
+
+    def _group_file(self, shard: str, group: int) -> Path:
+        return self._kept(
             f"groups/{shard}.{group}.arrow", lambda aside: _write_table(self._fetch_group(shard, group), aside)
         )
-        return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+
+    def samples(self, ids: Sequence[str]) -> Iterator[Sample]:
+        """Yield samples with their encoded images; the row groups that come next are fetched meanwhile."""
+        order = list(dict.fromkeys(self.look_up(self._rows, sample_id)[:2] for sample_id in ids))
+        places = {group: place for place, group in enumerate(order)}
+        coming: dict[int, Future[Path]] = {}
+        pool = ThreadPoolExecutor(_AHEAD, "group")
+        try:
+            for sample_id in ids:
+                here = places[self._rows[sample_id][:2]]
+                for place in range(here, min(here + _AHEAD + 1, len(order))):
+                    if place not in coming:
+                        coming[place] = pool.submit(self._group_file, *order[place])
+                coming[here].result()
+                yield self.sample(sample_id)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def _kept(self, name: str, write: Callable[[Path], None]) -> Path:
         """Return a file of the cache, written anew where it is not there or not as it was written."""
         path = self._cache / name
         note = path.with_name(f"{path.name}.sha256")
-        with self._fetching:
+        with self._locks[name]:
             if path not in self._sound or not path.is_file():
                 if not (path.is_file() and note.is_file() and note.read_bytes() == sha256_file(path).encode()):
                     write_with(path, write)
