@@ -84,6 +84,24 @@ def test_any_order_of_reading_gives_the_same_samples(there, wide_folder):
         assert away.sample(sample_id) == here.sample(sample_id)
 
 
+def test_only_the_row_groups_that_come_next_are_fetched_ahead(there, home):
+    away = HubDataset(NAME)
+    samples = iter(away.part("train"))
+    next(samples)
+    samples.close()  # which waits for what is under way
+    assert len(list((home / "hub").rglob("*.arrow"))) in range(1, 5)  # of ten
+    there.fail("GET", DATA, status=403, times=99)
+    with pytest.raises(HubError):
+        list(away.part("train"))
+
+
+def test_a_set_under_its_own_split_is_not_opened_again(there):
+    away = HubDataset(NAME)
+    there.reset()
+    assert away.under("default") is away
+    assert not there.requests
+
+
 def test_labels_are_read_without_images(there, wide_folder):
     assert HubDataset(NAME).part("test").labels
     assert there.bytes_sent(DATA) < 0.5 * sum(sizes(wide_folder).values())

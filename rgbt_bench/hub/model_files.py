@@ -1,11 +1,10 @@
 """The files of a pushed model: weights, config, result, predictions and card; no image of the set, no path of ours."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from rgbt_bench.errors import UsageError
+from rgbt_bench.files import json_bytes
 from rgbt_bench.finding import RunFolder
 from rgbt_bench.predicting import require_weights
 from rgbt_bench.results import RESULT_FILE, Result
@@ -66,8 +65,8 @@ def model_files(
     config = config_of(run, result)
     files: dict[str, bytes | Path] = {
         WEIGHTS: run.weights,
-        CONFIG_FILE: _json(config.model_dump(mode="json")),
-        RESULT_FILE: _json(result.model_dump(mode="json")),
+        CONFIG_FILE: json_bytes(config.model_dump(mode="json")),
+        RESULT_FILE: json_bytes(result.model_dump(mode="json")),
         PREDICTIONS_FILE: run.predictions,
         **{name: run.folder / name for name in LOSSES if (run.folder / name).is_file()},
     }
@@ -83,7 +82,3 @@ def config_in(files: Mapping[str, bytes | Path]) -> ModelConfig:
     """Return the config among the files of a model."""
     content = files[CONFIG_FILE]
     return ModelConfig.model_validate_json(content if isinstance(content, bytes) else content.read_bytes())
-
-
-def _json(content: Any) -> bytes:
-    return (json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()

@@ -82,8 +82,8 @@ class HubDataset(Dataset):
         return {"name": self.remote.name, "split": self.split}
 
     def under(self, split: str) -> "HubDataset":
-        """Return the same set under another of its named splits."""
-        return HubDataset(self.remote.name, split)
+        """Return the same set under another of its named splits; itself where it is under that one."""
+        return self if split == self.split else HubDataset(self.remote.name, split)
 
     def _shard_file(self, shard: str) -> Path:
         """Return a local copy of a shard that lacks the images of both modalities."""
