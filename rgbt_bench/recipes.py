@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path, PurePath
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -100,12 +100,20 @@ class ScheduleConfig(_Data):
     teacher_cache: Literal["float32", "float16"] | None = None
 
 
+class Training(NamedTuple):
+    """How a recipe trains."""
+
+    optimizer: OptimizerConfig
+    schedule: ScheduleConfig
+
+
 class Recipe(_Data):
     """One registered way to make one model.
 
     `requires` maps a role (say, `teacher`) to the recipe whose weights fill it; `pretrained` is `timm` (the weights
     that the backbone's name pins), `none`, or a local file; `model`, `augment` and `loss` are the submission's own
-    fields, checked by its own schema; `quick` maps dotted paths to the quick preset's values.
+    fields, checked by its own schema; `quick` maps dotted paths to the quick preset's values. A recipe without
+    `optimizer` and `schedule` trains nothing: its weights are what `pretrained` names, or it has none.
     """
 
     name: str = Field(pattern=_NAME)
@@ -119,9 +127,9 @@ class Recipe(_Data):
     pretrained: str = "none"
     model: dict[str, Any]
     augment: dict[str, Any] = Field(default_factory=dict)
-    loss: dict[str, Any]
-    optimizer: OptimizerConfig
-    schedule: ScheduleConfig
+    loss: dict[str, Any] = Field(default_factory=dict)
+    optimizer: OptimizerConfig | None = None
+    schedule: ScheduleConfig | None = None
     seed: int = Field(default=0, ge=0, lt=2**32)
     quick: dict[str, Any] = Field(default_factory=dict)
     preset: Preset = "paper"
@@ -133,6 +141,17 @@ class Recipe(_Data):
         if len(set(modalities)) < len(modalities):
             raise ValueError("a modality is named twice")
         return modalities
+
+    @model_validator(mode="after")
+    def _trains_or_not(self) -> Self:
+        if (self.optimizer is None) != (self.schedule is None):
+            raise ValueError("optimizer and schedule go together; a recipe that trains nothing has neither")
+        return self
+
+    @property
+    def training(self) -> Training | None:
+        """How it is trained, or None where it trains nothing."""
+        return Training(self.optimizer, self.schedule) if self.optimizer and self.schedule else None
 
     @property
     def task(self) -> str:
@@ -149,14 +168,15 @@ class Recipe(_Data):
         """
         words = {"name", "title", "paper", "quick", "requires", "dataset", "seed"}
         content = self.model_dump(mode="json", exclude=words)
-        content["schedule"].pop("workers")
-        for section, newer in (
-            ("optimizer", {"gamma": None}),
-            ("schedule", {"precision": "float32", "teacher_cache": None}),
-        ):
-            for name, default in newer.items():  # so that recipes older than the field keep their digest
-                if content[section][name] == default:
-                    content[section].pop(name)
+        if self.training:
+            content["schedule"].pop("workers")
+            for section, newer in (
+                ("optimizer", {"gamma": None}),
+                ("schedule", {"precision": "float32", "teacher_cache": None}),
+            ):
+                for name, default in newer.items():  # so that recipes older than the field keep their digest
+                    if content[section][name] == default:
+                        content[section].pop(name)
         if self.pretrained not in ("timm", "none"):
             content["pretrained"] = f"sha256:{sha256_file(pretrained_file(self.pretrained))}"
         if self.requires:

@@ -12,7 +12,7 @@ from rgbt_bench.datasets.store import Part
 from rgbt_bench.errors import BadInputError, UsageError
 from rgbt_bench.label_maps import LabelMap
 from rgbt_bench.predictions import Detections
-from rgbt_bench.recipes import Recipe, explain
+from rgbt_bench.recipes import Recipe, Training, explain
 from rgbt_bench.schema import DatasetInfo
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ class LatencySubject:
 
 def require_val(recipe: Recipe, val: Part | None) -> None:
     """Raise a UsageError where the recipe selects on a val part and the split has none."""
-    if val is None and (recipe.schedule.keep == "best" or recipe.schedule.patience is not None):
+    schedule = recipe.schedule
+    if val is None and schedule is not None and (schedule.keep == "best" or schedule.patience is not None):
         raise UsageError(
             f"recipe {recipe.name}: this split has no val part to select on; add --set schedule.keep=last"
             " --set schedule.patience=null, or use a split that has one"
@@ -80,16 +81,23 @@ class Submission(ABC):
 
     Subclasses set `sections`, the pydantic schemas of the recipe's own sections (`model`, `augment`, `loss`); they are
     checked here, so that a recipe with an unknown key never starts; and `predicts`, what they give a protocol:
-    `detection` boxes, `segmentation` label maps, an empty text whatever the recipe's protocol wants.
+    `detection` boxes, `segmentation` label maps, `fusion` fused images, an empty text whatever the recipe's protocol
+    wants. One that can do without training sets `must_train` to False.
     """
 
     sections: ClassVar[Mapping[str, type[BaseModel]]]
     predicts: ClassVar[str] = ""
+    must_train: ClassVar[bool] = True
 
     def __init__(self, recipe: Recipe, info: DatasetInfo) -> None:
         self.recipe = recipe
         self.info = info
         self._check_protocol()
+        if self.must_train and recipe.training is None:
+            raise BadInputError(
+                f"recipe {recipe.name}: it has neither optimizer nor schedule, and the submission {recipe.submission}"
+                " trains; add both"
+            )
         self.config = {name: self._section(name, schema) for name, schema in self.sections.items()}
 
     def _check_protocol(self) -> None:
@@ -116,6 +124,17 @@ class Submission(ABC):
     def stages(self) -> tuple[str, ...]:
         """Return the names of the training stages, in order."""
         return ("train",)
+
+    @property
+    def training(self) -> Training:
+        """How the recipe trains.
+
+        Raises:
+            BadInputError: it trains nothing.
+        """
+        if self.recipe.training is None:
+            raise BadInputError(f"recipe {self.recipe.name}: it has neither optimizer nor schedule, and trains nothing")
+        return self.recipe.training
 
     @abstractmethod
     def train(self, stage: str, context: TrainContext) -> None:

@@ -1,6 +1,7 @@
 """Recipes as data: where figures come from, what decides a digest, what is refused, and what is planned from them."""
 
 import re
+from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
@@ -341,3 +342,28 @@ def test_a_whole_number_in_place_of_a_figure_with_a_point_is_the_same_recipe():
     assert (as_it_is, type(as_it_is)) == (2.0, float)
     # where a whole number stands, a true one is no other
     assert type(load_recipe(ONE, settings=("schedule.epochs=7",)).schedule.epochs) is int
+
+
+def test_a_recipe_trains_with_both_optimizer_and_schedule_or_with_neither(written):
+    for lone in ("optimizer:", "schedule:"):
+        with pytest.raises(BadInputError, match="optimizer and schedule go together"):
+            load_recipe(without(written(), lone, "quick:"))
+    untrained = without(written(), "optimizer:", "schedule:", "quick:")
+    recipe = load_recipe(untrained)
+    assert recipe.training is None
+    assert recipe.digest != load_recipe(ONE).digest
+    with pytest.raises(UsageError, match="unknown path 'schedule'"):
+        load_recipe(untrained, settings=("schedule.epochs=3",))
+    with pytest.raises(BadInputError, match="neither optimizer nor schedule, and the submission ffkd trains"):
+        load_submission("ffkd")(recipe, load_converter("flir").info)
+
+
+def without(name, *sections):
+    """Take sections with the lines below them out of a recipe's file, and return its name."""
+    kept, dropped = [], False
+    for line in Path(name).read_text().splitlines():
+        if line and not line[0].isspace():
+            dropped = line.startswith(sections)
+        kept += [] if dropped else [line]
+    Path(name).write_text("\n".join(kept) + "\n")
+    return name

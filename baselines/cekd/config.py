@@ -111,7 +111,7 @@ def check_cache(recipe: Recipe, augment: AugmentSection) -> None:
     Raises:
         BadInputError: so it is.
     """
-    if recipe.schedule.teacher_cache is None:
+    if recipe.schedule is None or recipe.schedule.teacher_cache is None:
         return
     where = f"recipe {recipe.name}: schedule.teacher_cache"
     if "teacher" not in recipe.requires:

@@ -93,7 +93,7 @@ class Cekd(SegmentationSubmission):
         network = other.build()
         load_weights(weights, network)
         cache = None
-        if stored_as := self.recipe.schedule.teacher_cache:
+        if stored_as := self.training.schedule.teacher_cache:
             cache = CachedTeacher(
                 network,
                 weights.parent / OUTPUTS_FOLDER,

@@ -56,14 +56,14 @@ class Ffkd(Submission):
         self._initialise(network, context)
         if self.model.freeze_backbones:
             freeze_backbones(network)
-        schedule = self.recipe.schedule
+        optimizer, schedule = self.training
         require_val(self.recipe, context.val)
         train = self._batches(context.train, self.augment, context.seed)
-        epoch_steps = steps_of_epoch(train, self.recipe, len(context.train))
+        epoch_steps = steps_of_epoch(train, self.recipe.name, schedule, len(context.train))
         task = FfkdTask(
             network,
             self.head(),
-            self.recipe.optimizer,
+            optimizer,
             steps_of_training(epoch_steps, schedule),
             train,
             self._batches(context.val) if context.val else None,
@@ -147,7 +147,7 @@ class Ffkd(Submission):
         return cast(FusionDetector, teacher)
 
     def _batches(self, part: Part, augment: AugmentSection | None = None, seed: int = 0) -> Batches:
-        schedule = self.recipe.schedule
+        schedule = self.training.schedule
         modalities: tuple[Any, ...] = self.recipe.modalities
         return Batches(part, self.model, modalities, schedule.batch_size, schedule.workers, augment, seed)
 

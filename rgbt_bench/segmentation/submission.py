@@ -83,13 +83,13 @@ class SegmentationSubmission(Submission):
         torch.manual_seed(context.seed)
         network = self.build()
         self.initialise(network, context)
-        schedule = self.recipe.schedule
+        optimizer, schedule = self.training
         require_val(self.recipe, context.val)
         train = self.batches(context.train, cast(AugmentSection, self.config["augment"]), context.seed)
-        epoch_steps = steps_of_epoch(train, self.recipe, len(context.train))
+        epoch_steps = steps_of_epoch(train, self.recipe.name, schedule, len(context.train))
         training = Training(
             network,
-            self.recipe.optimizer,
+            optimizer,
             train,
             self.batches(context.val) if context.val else None,
             steps_of_training(epoch_steps, schedule),
@@ -158,7 +158,7 @@ class SegmentationSubmission(Submission):
 
         `modalities` are those to read where a batch is for more than the recipe's network.
         """
-        schedule = self.recipe.schedule
+        schedule = self.training.schedule
         return Batches(
             part,
             self.image_size,

@@ -7,7 +7,7 @@ from torch.utils.data import DataLoader
 
 from rgbt_bench.datasets.torch_views import SampleView, ahead, epoch_batches
 from rgbt_bench.errors import UsageError
-from rgbt_bench.recipes import Recipe, ScheduleConfig
+from rgbt_bench.recipes import ScheduleConfig
 from rgbt_bench.training.processes import processes
 
 _Batch = TypeVar("_Batch")
@@ -54,7 +54,7 @@ class SeededBatches(Generic[_Batch]):
         return found if self.workers else ahead(found)
 
 
-def steps_of_epoch(train: SeededBatches[Any], recipe: Recipe, samples: int) -> int:
+def steps_of_epoch(train: SeededBatches[Any], name: str, schedule: ScheduleConfig, samples: int) -> int:
     """Return the optimiser steps of an epoch.
 
     Raises:
@@ -63,11 +63,11 @@ def steps_of_epoch(train: SeededBatches[Any], recipe: Recipe, samples: int) -> i
     count = train.count()
     if not count:
         raise UsageError(
-            f"recipe {recipe.name}: {samples} training samples in batches of {recipe.schedule.batch_size}"
+            f"recipe {name}: {samples} training samples in batches of {schedule.batch_size}"
             f" are too few for {train.team.world} processes, which need two each of a batch; start fewer, or add"
             " --set schedule.batch_size=N"
         )
-    return -(-count // recipe.schedule.accumulate)
+    return -(-count // schedule.accumulate)
 
 
 def steps_of_training(epoch_steps: int, schedule: ScheduleConfig) -> int:
