@@ -8,22 +8,64 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from rgbt_bench.errors import unknown_name
-from rgbt_bench.metrics.fusion import correlation, histograms
-from rgbt_bench.metrics.fusion.triple import Gray, Triple
+from rgbt_bench.metrics.fusion import correlation, features, gradients, histograms, structure
+from rgbt_bench.metrics.fusion.triple import LEVELS, Gray, Triple
+
+_SOBEL: Final = "Sobel gradients of the pixels that have all 8 neighbours"
 
 PROTOCOL: Final[dict[str, Any]] = {
     "name": "fusion",
     "definition": 1,
     "task": "fusion",
-    "images": "uint8[H, W]: BT.601 luma of the RGB image (Pillow's L), thermal, fused as saved",
-    "histograms": {"levels": 256, "log": 2, "stretched": False},
+    "images": "uint8[H, W] of one size: BT.601 luma of the RGB image (Pillow's L), thermal, fused as saved",
+    "histograms": {"levels": LEVELS, "log": 2, "stretched": False},
     "EN": "entropy of fused",
     "MI": "sum over both sources",
     "SD": "population",
-    "CC": "mean over both sources",
+    "VIF": {
+        "figure": "sum over both sources",
+        "form": "pixels",
+        "windows": list(structure.VIF_SIZES),
+        "sigma": "size / 5",
+        "noise": structure.VIF_NOISE,
+        "least_variance": structure.VIF_LEAST,
+        "borders": "windows in the image",
+    },
+    "Qabf": {
+        "gradients": _SOBEL,
+        "strength": list(gradients.QABF_STRENGTH),
+        "angle": list(gradients.QABF_ANGLE),
+        "weight_power": 1,
+    },
+    "SSIM": {
+        "figure": "mean over both sources",
+        "window": structure.SSIM_SIZE,
+        "sigma": structure.SSIM_SIGMA,
+        "K": [0.01, 0.03],
+        "L": 255,
+        "borders": "windows in the image",
+    },
     "SCD": "sum over both sources",
+    "CC": "mean over both sources",
+    "AG": "forward differences, mean over (H - 1)(W - 1)",
+    "SF": "squared differences over H W",
     "PSNR": "10 log10(255^2 / mean MSE over both sources)",
-    "CE": "mean over both sources of sum p log2(p / q) over the levels that both have",
+    "Nabf": {
+        "gradients": f"{_SOBEL}, over 8",
+        "strength": list(gradients.NABF_STRENGTH),
+        "angle": list(gradients.NABF_ANGLE),
+        "threshold": gradients.NABF_THRESHOLD,
+        "least_weight": gradients.NABF_LEAST_WEIGHT,
+        "weight_power": 1.5,
+    },
+    "CE": "mean over both sources of the sum of p log2(p / q) over the levels that both have",
+    "MS-SSIM": {
+        "figure": "mean over both sources",
+        "weights": list(structure.MS_SSIM_WEIGHTS),
+        "scales": "means of 2x2 blocks, a last odd row or column left out",
+        "below_0": "taken as 0",
+    },
+    "FMI": {"features": "pixels", "window": features.FMI_SIZE, "order": "columns", "joint": "Nelsen, Frechet's bounds"},
 }
 
 
@@ -38,36 +80,47 @@ class Metric:
     source: str
 
 
-_TABLE: Final[tuple[tuple[Metric, Callable[[Triple], float]], ...]] = (
-    (Metric("EN", "entropy of the fused image", "bit", True, "Roberts et al. 2008"), histograms.entropy),
-    (
-        Metric("MI", "mutual information with both sources, summed", "bit", True, "Qu et al. 2002"),
-        histograms.mutual_information,
-    ),
-    (
-        Metric("SD", "standard deviation of the fused image", "level", True, "Rao 1997"),
-        histograms.standard_deviation,
-    ),
-    (
-        Metric("SCD", "correlations of differences, summed", "-2..2", True, "Aslantas and Bendes 2015"),
-        correlation.sum_of_correlations_of_differences,
-    ),
-    (
-        Metric("CC", "mean correlation with both sources", "-1..1", True, "Ma et al. 2019"),
-        correlation.correlation,
-    ),
-    (
-        Metric("PSNR", "peak signal-to-noise ratio at the mean MSE to both sources", "dB", True, "Jagalingam 2015"),
-        correlation.peak_signal_to_noise_ratio,
-    ),
-    (
-        Metric("CE", "mean divergence of both sources' histograms from the fused", "bit", False, "Bulanon 2009; VIFB"),
-        histograms.cross_entropy,
-    ),
+def _metric(name: str, title: str, unit: str, source: str, higher_is_better: bool = True) -> Metric:
+    return Metric(name, title, unit, higher_is_better, source)
+
+
+_METRICS: Final = (
+    _metric("EN", "entropy of the fused image", "bit", "Roberts et al. 2008"),
+    _metric("MI", "mutual information with both sources, summed", "bit", "Qu et al. 2002"),
+    _metric("SD", "standard deviation of the fused image", "level", "Rao 1997"),
+    _metric("VIF", "pixel visual information fidelity to both sources, summed", "ratio", "Sheikh and Bovik 2006"),
+    _metric("Qabf", "preservation of both sources' edges", "0..1", "Xydeas and Petrovic 2000"),
+    _metric("SSIM", "structural similarity to both sources, mean", "-1..1", "Wang et al. 2004"),
+    _metric("SCD", "correlations of differences, summed", "-2..2", "Aslantas and Bendes 2015"),
+    _metric("CC", "correlation with both sources, mean", "-1..1", "Ma et al. 2019"),
+    _metric("AG", "average gradient of the fused image", "level", "Cui et al. 2015"),
+    _metric("SF", "spatial frequency of the fused image", "level", "Eskicioglu and Fisher 1995"),
+    _metric("PSNR", "peak signal-to-noise ratio at the mean MSE to both sources", "dB", "Jagalingam and Hegde 2015"),
+    _metric("Nabf", "edges of the fused image that are in neither source", "0..1", "Kumar 2013", False),
+    _metric("CE", "divergence of both sources' histograms from the fused, mean", "bit", "Bulanon et al. 2009", False),
+    _metric("MS-SSIM", "structural similarity to both sources over five scales, mean", "0..1", "Wang et al. 2003"),
+    _metric("FMI", "mutual information of pixels in 3x3 windows, mean", "0..1", "Haghighat et al. 2011"),
 )
 
-METRICS: Final[Mapping[str, Metric]] = MappingProxyType({metric.name: metric for metric, _ in _TABLE})
-_FUNCTIONS: Final = {metric.name: function for metric, function in _TABLE}
+METRICS: Final[Mapping[str, Metric]] = MappingProxyType({metric.name: metric for metric in _METRICS})
+
+_FUNCTIONS: Final[Mapping[str, Callable[[Triple], float]]] = {
+    "EN": histograms.entropy,
+    "MI": histograms.mutual_information,
+    "SD": histograms.standard_deviation,
+    "VIF": structure.vif,
+    "Qabf": gradients.edge_preservation,
+    "SSIM": structure.ssim,
+    "SCD": correlation.sum_of_correlations_of_differences,
+    "CC": correlation.correlation,
+    "AG": gradients.average_gradient,
+    "SF": gradients.spatial_frequency,
+    "PSNR": correlation.peak_signal_to_noise_ratio,
+    "Nabf": gradients.artefacts,
+    "CE": histograms.cross_entropy,
+    "MS-SSIM": structure.ms_ssim,
+    "FMI": features.feature_mutual_information,
+}
 
 
 def fusion_figures(luma: Gray, thermal: Gray, fused: Gray, names: Sequence[str] | None = None) -> dict[str, float]:
