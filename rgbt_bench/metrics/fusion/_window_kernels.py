@@ -93,11 +93,11 @@ def _moments(sources: Floats, fused: Floats, top: int, weights: Floats, column: 
 
 @compiled
 def ssim_means(
-    sources: Floats, fused: Floats, weights: Floats, offset: float, least_mean: float, least_variance: float
+    sources: Floats, fused: Floats, weights: Floats, levels: Floats, least_mean: float, least_variance: float
 ) -> Floats:
     """Return the means over the windows of SSIM, and of its factor for contrast and structure: float64[sources, 2].
 
-    The images, float64[sources, H, W] and float64[H, W], lack `offset` everywhere.
+    The images, float64[sources, H, W] and float64[H, W], lack the `levels`, those of the sources first, everywhere.
     """
     height, width = fused.shape[0] - len(weights) + 1, fused.shape[1] - len(weights) + 1
     column = np.empty(fused.shape[1])
@@ -111,7 +111,7 @@ def ssim_means(
             for x in range(width):
                 spread = moments[3 + 3 * i, x] + moments[1, x] + least_variance
                 structure[x] = (2 * moments[4 + 3 * i, x] + least_variance) / spread
-                a, f = moments[2 + 3 * i, x] + offset, moments[0, x] + offset
+                a, f = moments[2 + 3 * i, x] + levels[i], moments[0, x] + levels[-1]
                 both[x] = structure[x] * ((2 * a * f + least_mean) / (a * a + f * f + least_mean))
             for x in range(width):
                 sums[i, 0] += both[x]

@@ -29,7 +29,7 @@ def feature_mutual_information(triple: Triple) -> float:
     height, width = triple.shape
     if min(height, width) < FMI_SIZE:
         return nan
-    total = kernels.information_sum(triple.luma, triple.thermal, triple.fused, _logarithms())
+    total = kernels.information_sum(*triple.images, _logarithms())
     return total / (2 * (height - FMI_SIZE + 1) * (width - FMI_SIZE + 1))
 
 

@@ -61,7 +61,7 @@ def edge_preservation(triple: Triple) -> float:
     if min(triple.shape) < SOBEL_SIZE:
         return nan
     curves = np.array(QABF_STRENGTH), np.array(QABF_ANGLE)
-    preserved, weights = kernels.qabf_sums(triple.luma, triple.thermal, triple.fused, *curves)
+    preserved, weights = kernels.qabf_sums(*triple.images, *curves)
     return float(preserved / weights) if weights else nan
 
 
@@ -79,7 +79,5 @@ def artefacts(triple: Triple) -> float:
     if min(triple.shape) < SOBEL_SIZE:
         return nan
     curves = np.array(NABF_STRENGTH), np.array(NABF_ANGLE)
-    lost, weights = kernels.nabf_sums(
-        triple.luma, triple.thermal, triple.fused, *curves, NABF_THRESHOLD, NABF_LEAST_WEIGHT
-    )
+    lost, weights = kernels.nabf_sums(*triple.images, *curves, NABF_THRESHOLD, NABF_LEAST_WEIGHT)
     return float(lost / weights)

@@ -25,9 +25,6 @@ VIF_NOISE: Final = 2.0
 VIF_LEAST: Final = 1e-10
 VIF_LEAST_SIDE: Final = 41  # below it the windows of the last scale do not fit
 
-# Variances do not change with it, and are more exact about 0.
-_OFFSET: Final = 128.0
-
 
 def ssim(triple: Triple) -> float:
     """Return SSIM, the mean of SSIM(luma, fused) and SSIM(thermal, fused), -1..1, higher is better.
@@ -40,7 +37,8 @@ def ssim(triple: Triple) -> float:
     """
     if min(triple.shape) < SSIM_SIZE:
         return nan
-    return float(_ssim_means(*_centred(triple))[:, 0].mean())
+    sources, fused, levels = _centred(triple)
+    return float(_ssim_means(sources, fused, levels)[:, 0].mean())
 
 
 def ms_ssim(triple: Triple) -> float:
@@ -54,10 +52,10 @@ def ms_ssim(triple: Triple) -> float:
     """
     if min(triple.shape) < MS_SSIM_LEAST_SIDE:
         return nan
-    sources, fused = _centred(triple)
+    sources, fused, levels = _centred(triple)
     figures = np.ones(len(sources))
     for scale, weight in enumerate(MS_SSIM_WEIGHTS):
-        both, structure = _ssim_means(sources, fused).T
+        both, structure = _ssim_means(sources, fused, levels).T
         last = scale == len(MS_SSIM_WEIGHTS) - 1
         figures *= np.maximum(both if last else structure, 0.0) ** weight
         sources, fused = _halved(sources), _halved(fused)
@@ -77,7 +75,7 @@ def vif(triple: Triple) -> float:
 
     if min(triple.shape) < VIF_LEAST_SIDE:
         return nan
-    sources, fused = _centred(triple)
+    sources, fused, _ = _centred(triple)
     sums = np.zeros((len(sources), 2))
     for scale, size in enumerate(VIF_SIZES):
         window = gaussian(size, size / 5)
@@ -99,10 +97,14 @@ def gaussian(size: int, sigma: float) -> Floats:
     return weights
 
 
-def _centred(triple: Triple) -> tuple[Floats, Floats]:
-    """Return the sources, float64[2, H, W], and fused, float64[H, W], less the offset."""
-    sources, fused = np.stack([triple.luma, triple.thermal]), triple.fused
-    return sources.astype(np.float64) - _OFFSET, fused.astype(np.float64) - _OFFSET
+def _centred(triple: Triple) -> tuple[Floats, Floats, Floats]:
+    """Return the sources, float64[2, H, W], and fused, float64[H, W], less the commonest level of each, and these.
+
+    No variance changes, and none of a flat background is left to rounding.
+    """
+    levels = triple.histograms.argmax(axis=1).astype(np.float64)
+    luma, thermal, fused = (image - level for image, level in zip(triple.images, levels, strict=True))
+    return np.stack([luma, thermal]), fused, levels
 
 
 def _halved(images: Floats) -> Floats:
@@ -113,9 +115,9 @@ def _halved(images: Floats) -> Floats:
     return halved
 
 
-def _ssim_means(sources: Floats, fused: Floats) -> Floats:
+def _ssim_means(sources: Floats, fused: Floats, levels: Floats) -> Floats:
     """Return mean SSIM and its mean factor for contrast and structure of each source with fused, float64[2, 2]."""
     from rgbt_bench.metrics.fusion import _window_kernels as kernels
 
     window = gaussian(SSIM_SIZE, SSIM_SIGMA)
-    return kernels.ssim_means(sources, fused, window, _OFFSET, LEAST_MEAN, LEAST_VARIANCE)
+    return kernels.ssim_means(sources, fused, window, levels, LEAST_MEAN, LEAST_VARIANCE)

@@ -62,12 +62,17 @@ class Triple:
         height, width = self.luma.shape
         return height, width
 
+    @property
+    def images(self) -> tuple[Gray, Gray, Gray]:
+        """Luma, thermal and fused."""
+        return self.luma, self.thermal, self.fused
+
     @cached_property
     def joint_histograms(self) -> Counts:
         """How often each level of luma, and of thermal, meets each of fused: int64[2, 256 of the source, 256]."""
         from rgbt_bench.metrics.fusion import _pixel_kernels as kernels
 
-        return kernels.joint_histograms(self.luma.ravel(), self.thermal.ravel(), self.fused.ravel())
+        return kernels.joint_histograms(*(image.ravel() for image in self.images))
 
     @cached_property
     def histograms(self) -> Counts:
@@ -80,4 +85,4 @@ class Triple:
         """The sums over the pixels of the products of two of (1, luma, thermal, fused): int64[4, 4], exact."""
         from rgbt_bench.metrics.fusion import _pixel_kernels as kernels
 
-        return kernels.products(self.luma.ravel(), self.thermal.ravel(), self.fused.ravel())
+        return kernels.products(*(image.ravel() for image in self.images))
