@@ -99,7 +99,7 @@ def check(run: Run, dataset: Dataset, device: str = "auto") -> dict[str, Submiss
     """
     submissions = {one.key: load_submission(one.recipe.submission)(one.recipe, dataset.info) for one in in_order(run)}
     resolve_device(device)
-    if run.given is None:
+    if run.given is None and any(one.recipe.training for one in in_order(run)):
         dataset.part("train")
     for one in in_order(run):
         if one.given is None and not one.weights.is_file():
@@ -145,13 +145,14 @@ def _score(
     durations: Mapping[str, float],
 ) -> None:
     part, protocol = dataset.part(TEST_PART), find_protocol(run.recipe.protocol)
+    trained = run.given is None and run.recipe.training is not None
     result = score_file(
         predictions,
         part,
         task=run.recipe.task,
         model=_model_provenance(run, submission),
-        train=None if run.given else dataset.part("train"),
-        val=None if run.given else _val(dataset),
+        train=dataset.part("train") if trained else None,
+        val=_val(dataset) if trained else None,
         durations=durations,
         device=describe_device(resolve_device(device)),
     )
@@ -167,6 +168,11 @@ def _train(
     requirements = {role: _requirement(one) for role, one in run.requires.items()}
     if team.is_main:
         _write_run(run, team.world)
+    if run.recipe.training is None:
+        if team.is_main:
+            submission.write_weights(run.weights)
+        team.wait()
+        return {}
     context = TrainContext(
         folder=run.folder,
         train=dataset.part("train"),

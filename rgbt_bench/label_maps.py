@@ -6,32 +6,33 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image as Pillow
 
 from rgbt_bench.errors import BadInputError, MissingError, enumerate_faults
-from rgbt_bench.files import sha256_file, write_with
 from rgbt_bench.metrics.edges import edge_step
+from rgbt_bench.png_folders import (
+    COLOURED,
+    EDGES_FOLDER,
+    SUFFIX,
+    Bytes,
+    by_text,
+    decode_png,
+    depth,
+    is_scaled,
+    name_missing,
+    open_png,
+    pngs_by_sample,
+    save_new_png,
+)
 from rgbt_bench.schema import VOID, DatasetInfo, Labels
-from rgbt_bench.sources import is_stray
 
-SUFFIX: Final = ".png"
-EDGES_FOLDER: Final = "edges"
-_COLOURED = frozenset({"RGB", "RGBA", "LA", "PA", "CMYK", "YCbCr"})
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
-
-Bytes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,8 +62,8 @@ class LabelMaps(Sequence[LabelMap]):
         return len(self.files)
 
     def __getitem__(self, index: int) -> LabelMap:  # type: ignore[override]
-        edges = None if self.edges is None else _decode(self.edges[index])
-        return LabelMap(range(len(self))[index], _decode(self.files[index]), edges)
+        edges = None if self.edges is None else decode_png(self.edges[index])
+        return LabelMap(range(len(self))[index], decode_png(self.files[index]), edges)
 
     def __iter__(self) -> Iterator[LabelMap]:
         return (self[index] for index in range(len(self)))
@@ -87,14 +88,14 @@ def read_label_maps(
     sizes = {one.sample_id: (one.width, one.height) for one in labels}
     # an id means its own sample, whatever else is called so
     named = {alias: name for alias, name in aliases.items() if name in sizes} | {name: name for name in sizes}
-    files, faults = _files(folder, named)
+    files, faults = pngs_by_sample(folder, named, EDGES_FOLDER)
     faults += [
         f"{files[name]}: {fault}"
         for name in sizes
         if name in files
         if (fault := _fault(files[name], info, sizes[name]))
     ]
-    faults = _missing(sizes, files, faults)
+    faults = name_missing(sizes, files, faults)
     edges: dict[str, Path] | None = None
     if (folder / EDGES_FOLDER).is_dir():
         edges, wrong = _edge_files(folder / EDGES_FOLDER, sizes, named)
@@ -121,74 +122,16 @@ def write_label_map(folder: Path, labels: Labels, info: DatasetInfo, found: Labe
         )
     if found.edges is not None and (found.edges.dtype != np.uint8 or not _step(found.edges.shape, shape)):
         raise ValueError(f"{labels.sample_id}: edges {found.edges.dtype}{found.edges.shape} do not divide {shape}")
-    _save(found.labels, folder / f"{labels.sample_id}{SUFFIX}")
+    save_new_png(found.labels, folder / f"{labels.sample_id}{SUFFIX}")
     if found.edges is not None:
-        _save(found.edges, folder / EDGES_FOLDER / f"{labels.sample_id}{SUFFIX}")
-
-
-def _save(values: Bytes, path: Path) -> None:
-    if path.exists():
-        raise ValueError(f"{path.stem}: was predicted twice")
-    write_with(path, partial(save_png, values))
-
-
-def save_png(values: Bytes, path: Path) -> None:
-    """Write uint8[H, W] as an 8-bit grey PNG."""
-    Pillow.fromarray(values).save(path, format="PNG")
-
-
-def label_maps_digest(folder: Path) -> str:
-    """Return the SHA-256 over the names and bytes of a folder's files, of its `edges` too, in hexadecimal."""
-    digest = hashlib.sha256()
-    for path in label_map_files(folder):
-        name = os.fsencode(path.relative_to(folder).as_posix())  # which may be no UTF-8
-        digest.update(name + f" {sha256_file(path)}\n".encode())
-    return digest.hexdigest()
-
-
-def label_map_files(folder: Path) -> list[Path]:
-    """Return the files of a folder of label maps, and of its `edges`, sorted; strays of file managers are none."""
-    found = [*folder.iterdir(), *(folder / EDGES_FOLDER).glob("*")]
-    return sorted(path for path in found if path.is_file() and not is_stray(path.name))
-
-
-def holds_label_maps(folder: Path) -> bool:
-    """Tell whether a folder has files such as label maps are."""
-    return any(path.suffix.lower() == SUFFIX for path in label_map_files(folder))
-
-
-def _files(folder: Path, named: Mapping[str, str]) -> tuple[dict[str, Path], list[str]]:
-    """Return a folder's files by sample id, and a fault for each that is no sample's."""
-    found: dict[str, Path] = {}
-    faults = []
-    for path in sorted(folder.iterdir()):
-        if is_stray(path.name) or (path.is_dir() and path.name == EDGES_FOLDER):
-            continue
-        sample_id = named.get(path.stem)
-        if path.is_dir():
-            faults.append(f"{path}: is a folder; put the {SUFFIX} files side by side")
-        elif not path.is_file():
-            faults.append(f"{path}: not a file, or a link that leads nowhere; put the {SUFFIX} file there")
-        elif path.suffix.lower() != SUFFIX:
-            faults.append(f"{path}: not a {SUFFIX} file; save label maps without loss, or take it away")
-        elif sample_id is None:
-            near = get_close_matches(path.stem, named, n=1)
-            faults.append(
-                f"{path}: no sample of this part is called so; take it away"
-                + (f". Did you mean {near[0]}?" if near else "")
-            )
-        elif sample_id in found:
-            faults.append(f"{path}: the sample {sample_id} has {found[sample_id].name}, too; keep one")
-        else:
-            found[sample_id] = path
-    return found, faults
+        save_new_png(found.edges, folder / EDGES_FOLDER / f"{labels.sample_id}{SUFFIX}")
 
 
 def _edge_files(
     folder: Path, sizes: Mapping[str, tuple[int, int]], named: Mapping[str, str]
 ) -> tuple[dict[str, Path], list[str]]:
     """Return the files of edge maps by sample id, and what is wrong with them; their fraction of the sample is one."""
-    files, faults = _files(folder, named)
+    files, faults = pngs_by_sample(folder, named, EDGES_FOLDER)
     first: tuple[Path, int] | None = None
     for path, size in ((files[name], size) for name, size in sizes.items() if name in files):
         step, fault = _look_at_edges(path, size)
@@ -201,18 +144,7 @@ def _edge_files(
                 f"{path}: is 1/{step} of its sample and {first[0].name} is 1/{first[1]}; make all edge maps of one"
                 " fraction"
             )
-    return files, _missing(sizes, files, faults, "edge map")
-
-
-def _missing(
-    sizes: Mapping[str, object], files: Mapping[str, Path], faults: list[str], what: str = "label map"
-) -> list[str]:
-    """Return the faults with one more where samples have no file; it is the first."""
-    lacking = [f"{name}{SUFFIX}" for name in sizes if name not in files]
-    if not lacking:
-        return faults
-    shown = ", ".join(lacking[:5]) + (f" and {len(lacking) - 5:,} more" if len(lacking) > 5 else "")
-    return [f"{len(lacking):,} of {len(sizes):,} samples have no {what}: {shown}; every one needs its own", *faults]
+    return files, name_missing(sizes, files, faults, "edge map")
 
 
 def _fault(path: Path, info: DatasetInfo, size: tuple[int, int]) -> str:
@@ -220,13 +152,15 @@ def _fault(path: Path, info: DatasetInfo, size: tuple[int, int]) -> str:
     classes = info.mask_classes
     known = f"0 {classes[0]} to {len(classes) - 1} {classes[-1]}" if classes else "none"
     try:
-        with _open(path) as opened:
+        with open_png(path) as opened:
             if opened.size != size:
-                return f"{_by(opened.size)}, but the sample is {_by(size)}; resize label maps by nearest neighbour"
-            if opened.mode in _COLOURED:
+                return (
+                    f"{by_text(opened.size)}, but the sample is {by_text(size)}; resize label maps by nearest neighbour"
+                )
+            if opened.mode in COLOURED:
                 return f"colours ({opened.mode}) instead of class ids; write one 8-bit value a pixel ({known})"
-            if opened.mode not in ("L", "P") or _is_scaled(opened):
-                return f"{_depth(opened)} instead of 8-bit grey; write one 8-bit value a pixel ({known})"
+            if opened.mode not in ("L", "P") or is_scaled(opened):
+                return f"{depth(opened)} instead of 8-bit grey; write one 8-bit value a pixel ({known})"
             values = np.asarray(opened)
             colours = opened.getpalette() if opened.mode == "P" else None
     except Exception as error:  # a damaged file makes a decoder raise almost anything
@@ -252,33 +186,16 @@ def _palette_fault(used: Sequence[int], colours: Sequence[int], info: DatasetInf
 def _look_at_edges(path: Path, size: tuple[int, int]) -> tuple[int, str]:
     """Return an edge map's step and what is wrong with its file, or an empty text; the step is 0 where it is faulty."""
     try:
-        with _open(path) as opened:
-            if opened.mode != "L" or _is_scaled(opened):
-                return 0, f"{_depth(opened)} instead of 8-bit grey, 0 for no edge to 255"
+        with open_png(path) as opened:
+            if opened.mode != "L" or is_scaled(opened):
+                return 0, f"{depth(opened)} instead of 8-bit grey, 0 for no edge to 255"
             step = _step(opened.size, size)
             if not step:
-                return 0, f"{_by(opened.size)} is no whole fraction of the sample's {_by(size)}"
+                return 0, f"{by_text(opened.size)} is no whole fraction of the sample's {by_text(size)}"
             opened.load()
     except Exception as error:  # a damaged file makes a decoder raise almost anything
         return 0, f"cannot be decoded: {str(error).replace(repr(str(path)), '').strip() or type(error).__name__}"
     return step, ""
-
-
-def _is_scaled(opened: Pillow.Image) -> bool:
-    """Tell whether a grey picture has 2 or 4 bits, which a decoder stretches to 8: class ids become others."""
-    return _raw_mode(opened) in ("L;2", "L;4")
-
-
-def _depth(opened: Pillow.Image) -> str:
-    """Return what a picture has in place of 8-bit grey, in a few words."""
-    grey = {"1": 1, "L;2": 2, "L;4": 4, "I;16B": 16}.get(_raw_mode(opened))
-    return f"{grey}-bit grey" if grey else f"mode {opened.mode}"
-
-
-def _raw_mode(opened: Pillow.Image) -> str:
-    """Return how Pillow names what is stored in a file, which its pixels are decoded from."""
-    tiles = getattr(opened, "tile", ())  # of opened files alone
-    return str(tiles[0][3]) if tiles else opened.mode
 
 
 def _step(small: tuple[int, int], large: tuple[int, int]) -> int:
@@ -287,16 +204,3 @@ def _step(small: tuple[int, int], large: tuple[int, int]) -> int:
         return edge_step(small, large)
     except ValueError:
         return 0
-
-
-def _by(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"
-
-
-def _open(path: Path) -> Pillow.Image:
-    return Pillow.open(path, formats=["PNG"])
-
-
-def _decode(path: Path) -> Bytes:
-    with _open(path) as opened:
-        return np.asarray(opened, dtype=np.uint8)

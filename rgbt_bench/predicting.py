@@ -1,11 +1,12 @@
 """Predicting with a finished run on loose pairs of images."""
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -16,10 +17,13 @@ from rgbt_bench.datasets.store import Part
 from rgbt_bench.errors import BadInputError, MissingError, UsageError
 from rgbt_bench.files import sha256_file, write_json, write_with
 from rgbt_bench.finding import RunFolder
-from rgbt_bench.label_maps import SUFFIX, LabelMap, save_png
+from rgbt_bench.fused_images import FusedImage
+from rgbt_bench.fusion.sheet import draw_fused
+from rgbt_bench.label_maps import LabelMap
 from rgbt_bench.mask_sheet import draw_label_maps
 from rgbt_bench.opening import dataset_info, open_dataset
 from rgbt_bench.pictures import draw_found
+from rgbt_bench.png_folders import SUFFIX, Bytes, save_png
 from rgbt_bench.predictions import Detections, canonical_order
 from rgbt_bench.protocols import find_protocol
 from rgbt_bench.registry import load_submission
@@ -75,18 +79,32 @@ class Predicted:
 
 
 @dataclass(frozen=True)
-class PredictedMaps:
-    """What a run says of every pixel of loose pairs: one label map a pair, on a part without labels."""
+class PredictedPictures(ABC):
+    """What a run makes of loose pairs that is a picture itself, on a part without labels."""
 
     run: RunFolder
     weights_sha256: str
     files: Sequence[PairFiles]
     part: Part
-    maps: Sequence[LabelMap]
+
+    what: ClassVar[str]
+    key: ClassVar[str]
+
+    @abstractmethod
+    def pixels(self) -> list[Bytes]:
+        """Return the picture of each pair, uint8."""
+
+    @abstractmethod
+    def rows(self) -> list[dict[str, Any]]:
+        """Return what is told of each pair's picture beside its name, as JSON-ready data."""
+
+    @abstractmethod
+    def draw(self, path: Path) -> None:
+        """Write a sheet of the pairs with their pictures; of many pairs, some spread over them."""
 
     @property
     def names(self) -> list[str]:
-        """What each pair's label map is called: its first file's stem, and its place where several have that stem."""
+        """What each pair's picture is called: its first file's stem, and its place where several have that stem."""
         stems = [Path(files.name).stem for files in self.files]
         times = Counter(map(str.casefold, stems))
         names = [stem if times[stem.casefold()] == 1 else f"{stem}-{place}" for place, stem in enumerate(stems)]
@@ -95,31 +113,29 @@ class PredictedMaps:
         return names if is_plain else [f"{stem}-{place}" for place, stem in enumerate(stems)]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the pixels of each class by pair as JSON-ready data."""
+        """Return what is told of each pair as JSON-ready data."""
         classes = self.part.dataset.info.mask_classes
         return {
             "run": self.run.label,
             "weights_sha256": self.weights_sha256,
-            "classes": list(classes),
+            **({"classes": list(classes)} if self.key == "label_map" else {}),
             "pairs": [
                 {
                     "rgb": str(files.rgb) if files.rgb else None,
                     "thermal": str(files.thermal) if files.thermal else None,
                     "width": labels.width,
                     "height": labels.height,
-                    "label_map": f"{name}{SUFFIX}",
-                    "pixels": dict(
-                        zip(classes, np.bincount(one.labels.ravel(), minlength=len(classes)).tolist(), strict=True)
-                    ),
+                    self.key: f"{name}{SUFFIX}",
+                    **row,
                 }
-                for files, labels, name, one in zip(self.files, self.part.labels, self.names, self.maps, strict=True)
+                for files, labels, name, row in zip(self.files, self.part.labels, self.names, self.rows(), strict=True)
             ],
         }
 
     def write(self, path: Path) -> None:
-        """Write the label maps into a folder, PNG files with class ids, beside what is there."""
+        """Write the pictures into a folder as PNG files, beside what is there."""
         if path.exists() and not path.is_dir():
-            raise UsageError(f"--out {path}: is a file; label maps are written into a folder")
+            raise UsageError(f"--out {path}: is a file; {self.what} are written into a folder")
         own = {one.resolve() for files in self.files for one in (files.rgb, files.thermal) if one}
         targets = [path / f"{name}{SUFFIX}" for name in self.names]
         if lost := [target for target in targets if target.resolve() in own]:
@@ -127,14 +143,56 @@ class PredictedMaps:
                 f"--out {path}: {lost[0].name} there is one of the images, which would be lost; name another"
             )
         path.mkdir(parents=True, exist_ok=True)
-        for target, one in zip(targets, self.maps, strict=True):
-            write_with(target, partial(save_png, one.labels))
+        for target, one in zip(targets, self.pixels(), strict=True):
+            write_with(target, partial(save_png, one))
+
+
+@dataclass(frozen=True)
+class PredictedMaps(PredictedPictures):
+    """What a run says of every pixel of loose pairs: one label map a pair."""
+
+    maps: Sequence[LabelMap]
+
+    what = "label maps"
+    key = "label_map"
+
+    def pixels(self) -> list[Bytes]:
+        """Return the class of every pixel."""
+        return [one.labels for one in self.maps]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the pixels of each class."""
+        classes = self.part.dataset.info.mask_classes
+        counts = [np.bincount(one.labels.ravel(), minlength=len(classes)).tolist() for one in self.maps]
+        return [{"pixels": dict(zip(classes, one, strict=True))} for one in counts]
 
     def draw(self, path: Path) -> None:
         """Write a picture of the pairs with their label maps; of many pairs, some spread over them."""
         found = {self.part.ids[one.index]: one for one in self.maps}
         with_rgb = any(files.rgb for files in self.files)  # else the samples have black pictures in their place
         draw_label_maps(path, self.part, found, DRAWN_PAIRS, with_rgb)
+
+
+@dataclass(frozen=True)
+class PredictedFusion(PredictedPictures):
+    """What a run fuses loose pairs into: one image a pair."""
+
+    fused: Sequence[FusedImage]
+
+    what = "fused images"
+    key = "fused"
+
+    def pixels(self) -> list[Bytes]:
+        """Return the fused images."""
+        return [one.pixels for one in self.fused]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return nothing more."""
+        return [{} for _ in self.fused]
+
+    def draw(self, path: Path) -> None:
+        """Write a picture of the pairs beside their fused images; of many pairs, some spread over them."""
+        draw_fused(path, self.part, self.fused, DRAWN_PAIRS)
 
 
 def predict_pairs(
@@ -145,8 +203,8 @@ def predict_pairs(
     device: str = "auto",
     progress: Progress = no_progress,
     dataset: str | None = None,
-) -> Predicted | PredictedMaps:
-    """Return what a finished run says of pairs of files, or of two folders with equal stems: boxes or label maps.
+) -> Predicted | PredictedPictures:
+    """Return what a finished run makes of pairs of files, or of two folders with equal stems.
 
     `dataset` names the set that the run was trained on, where it is neither registered nor in the datasets folder;
     `min_score` is for boxes alone.
@@ -164,8 +222,10 @@ def predict_pairs(
     submission = load_submission(recipe.submission)(recipe, info)
     found = submission.predict(run.weights, part, device, progress)
     if not isinstance(found, Detections):
-        maps = sorted(found, key=lambda one: one.index)
-        return PredictedMaps(run, digest, files, part, maps)
+        pictures = sorted(found, key=lambda one: one.index)
+        if maps := [one for one in pictures if isinstance(one, LabelMap)]:
+            return PredictedMaps(run, digest, files, part, maps)
+        return PredictedFusion(run, digest, files, part, [one for one in pictures if isinstance(one, FusedImage)])
     found = found.take(found.score >= min_score)
     return Predicted(run, digest, files, part, found.take(canonical_order(found)), min_score)
 

@@ -155,11 +155,12 @@ class Recipe(_Data):
 
     @property
     def task(self) -> str:
-        """The task part of the track, such as `detection-rgbt`."""
+        """The task part of the track, such as `detection-rgbt` or `fusion`."""
         from rgbt_bench.leaderboard.tracks import PROTOCOLS
 
+        protocol = PROTOCOLS[self.protocol]
         modality = "rgbt" if len(self.modalities) > 1 else self.modalities[0]
-        return f"{PROTOCOLS[self.protocol]['task']}-{modality}"
+        return str(protocol["task"]) if "modalities" in protocol else f"{protocol['task']}-{modality}"
 
     def digest_content(self) -> dict[str, Any]:
         """Return what decides the outcome, the seed apart: not the words, the quick overrides or the workers.

@@ -113,13 +113,38 @@ class SegmentationMetrics(Metrics):
     edge_iou: dict[str, Figure] | None = None
 
 
+class Spread(_Record):
+    """How a figure is spread over the samples: the five numbers of a box plot."""
+
+    minimum: float
+    first_quartile: float
+    median: float
+    third_quartile: float
+    maximum: float
+
+
+class FusionMetrics(Metrics):
+    """Figures of fused images, the mean over the samples where each is defined, in the units of their definitions.
+
+    `undefined` counts the other samples; `spread` is over the samples, too. `controls` has the same figures of what no
+    method should have to beat: the infrared and the visible image, their average and maximum, and noise.
+    """
+
+    kind: Literal["fusion"] = "fusion"
+    spread: dict[str, Spread]
+    undefined: dict[str, int]
+    controls: dict[str, dict[str, Figure]]
+
+
 def _kind(metrics: Any) -> Any:
     # results from before there were two kinds do not say theirs
     return metrics.get("kind", "detection") if isinstance(metrics, dict) else getattr(metrics, "kind", None)
 
 
 AnyMetrics = Annotated[
-    Annotated[DetectionMetrics, Tag("detection")] | Annotated[SegmentationMetrics, Tag("segmentation")],
+    Annotated[DetectionMetrics, Tag("detection")]
+    | Annotated[SegmentationMetrics, Tag("segmentation")]
+    | Annotated[FusionMetrics, Tag("fusion")],
     Discriminator(_kind),
 ]
 

@@ -75,7 +75,7 @@ def state_of(folder: Path, is_given: bool = False) -> State:
 def predictions_in(folder: Path, result: Result | None) -> Path:
     """Return where a run's predictions lie, there or not: what its result is of, or without one what is there."""
     maps = folder / PREDICTIONS_FOLDER
-    are_maps = result.metrics.kind == "segmentation" if result else maps.is_dir()
+    are_maps = result.metrics.kind != "detection" if result else maps.is_dir()
     return maps if are_maps else folder / PREDICTIONS_FILE
 
 

@@ -38,7 +38,7 @@ def score_file(
     protocol.require_labels(part)
     predictions = protocol.read(path, part)
     began = time.monotonic()
-    metrics = protocol.metrics(part, protocol.evidence(part, predictions), engine)
+    metrics = protocol.metrics(part, protocol.evidence(part, predictions, engine), engine)
     spent = dict(durations or {}) | {"score": round(time.monotonic() - began, 3)}
     track = f"{info.name}/{task}"
     record = part.record

@@ -7,7 +7,7 @@ from pathlib import Path
 from rgbt_bench.datasets.splits import dataset_name
 from rgbt_bench.errors import BadInputError, MissingError, UsageError
 from rgbt_bench.finding import RunFolder, find_run, is_run_folder, runs_under
-from rgbt_bench.label_maps import holds_label_maps
+from rgbt_bench.png_folders import holds_pngs
 from rgbt_bench.protocols import find_protocol
 from rgbt_bench.recipes import load_recipe
 from rgbt_bench.registry import recipe_files
@@ -63,7 +63,7 @@ def find_side(text: str, preset: str = "paper", dataset: str | None = None) -> S
         MissingError: no such file, or nothing of it has finished.
     """
     path = Path(text).expanduser()
-    if path.is_file() or (path.is_dir() and not is_run_folder(path) and holds_label_maps(path)):
+    if path.is_file() or (path.is_dir() and not is_run_folder(path) and holds_pngs(path)):
         return Side(text, (Scored(path),))
     if path.suffix == ".json":
         raise MissingError(f"{text}: no such predictions file")

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from rgbt_bench.datasets.store import Part
 from rgbt_bench.errors import BadInputError, UsageError
+from rgbt_bench.fused_images import FusedImage
 from rgbt_bench.label_maps import LabelMap
 from rgbt_bench.predictions import Detections
 from rgbt_bench.recipes import Recipe, Training, explain
@@ -140,13 +141,23 @@ class Submission(ABC):
     def train(self, stage: str, context: TrainContext) -> None:
         """Run one stage, resuming from its last checkpoint; the last stage writes `context.weights`."""
 
+    def write_weights(self, path: Path) -> None:
+        """Write the weights of a recipe that trains nothing.
+
+        Raises:
+            BadInputError: this submission cannot do without training.
+        """
+        raise BadInputError(f"recipe {self.recipe.name}: the submission {self.recipe.submission} has to be trained")
+
     @abstractmethod
-    def predict(self, weights: Path, part: Part, device: str, progress: Progress) -> Detections | Iterable[LabelMap]:
+    def predict(
+        self, weights: Path, part: Part, device: str, progress: Progress
+    ) -> Detections | Iterable[LabelMap] | Iterable[FusedImage]:
         """Return what a trained model says of every sample of a part, in pixels of the sample.
 
         Of boxes, the detections: where several processes do the run, each is asked and returns all of them, and
-        `Processes.merge` joins shares. Of label maps, those of this process's own share, one at a time as they are
-        made.
+        `Processes.merge` joins shares. Of label maps or fused images, those of this process's own share, one at a time
+        as they are made.
         """
 
     @abstractmethod

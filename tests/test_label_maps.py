@@ -13,13 +13,10 @@ from PIL import Image as Pillow
 from rgbt_bench.errors import BadInputError, MissingError
 from rgbt_bench.label_maps import (
     LabelMap,
-    holds_label_maps,
-    label_map_files,
-    label_maps_digest,
     read_label_maps,
-    save_png,
     write_label_map,
 )
+from rgbt_bench.png_folders import holds_pngs, png_digest, png_files, save_png
 from rgbt_bench.schema import DatasetInfo, Labels
 
 WIDTH, HEIGHT = 8, 4
@@ -109,30 +106,30 @@ def test_what_is_written_is_read_again(tmp_path, edges):
 
 def test_the_same_maps_are_the_same_bytes_and_the_same_digest(tmp_path):
     first, second = put(tmp_path / "a", found(edges=True)), put(tmp_path / "b", reversed(found(edges=True)))
-    contents = [{path.relative_to(one): path.read_bytes() for path in label_map_files(one)} for one in (first, second)]
+    contents = [{path.relative_to(one): path.read_bytes() for path in png_files(one)} for one in (first, second)]
     assert contents[0] == contents[1]
     assert len(contents[0]) == 6
-    assert label_maps_digest(first) == label_maps_digest(second)
+    assert png_digest(first) == png_digest(second)
     save_png(np.asfortranarray(values()), first / f"{IDS[0]}.png")
-    assert label_maps_digest(first) == label_maps_digest(second)
+    assert png_digest(first) == png_digest(second)
 
 
 def test_the_digest_is_of_names_and_bytes_and_of_no_strays(folder):
-    before = label_maps_digest(folder)
+    before = png_digest(folder)
     for name in (".DS_Store", "Thumbs.db", "._00001D.png"):
         (folder / name).write_bytes(b"left by a file manager")
     os.utime(folder / "00001D.png", (0, 0))
-    assert label_maps_digest(folder) == before
+    assert png_digest(folder) == before
     seen = {before}
     (folder / "00001D.png").rename(folder / "00001D.PNG")
-    seen.add(label_maps_digest(folder))
+    seen.add(png_digest(folder))
     save_png(values(9), folder / "00001D.PNG")
-    seen.add(label_maps_digest(folder))
+    seen.add(png_digest(folder))
     (folder / "edges").mkdir()
     save_png(values(9), folder / "edges" / "00001D.png")
-    seen.add(label_maps_digest(folder))
+    seen.add(png_digest(folder))
     (folder / os.fsdecode(b"\xff.png")).write_bytes(b"a name that is not UTF-8")
-    seen.add(label_maps_digest(folder))
+    seen.add(png_digest(folder))
     assert len(seen) == 5
 
 
@@ -274,12 +271,12 @@ def test_a_pipe_and_a_link_to_nowhere_are_no_files(folder):
 
 
 def test_links_are_followed(folder, tmp_path):
-    expected = label_maps_digest(folder)
+    expected = png_digest(folder)
     path = folder / "00002N.png"
     path.rename(tmp_path / "there.png")
     path.symlink_to(tmp_path / "there.png")
     assert np.array_equal(read(folder)[1].labels, values(1))
-    assert label_maps_digest(folder) == expected
+    assert png_digest(folder) == expected
     (tmp_path / "linked").symlink_to(folder)
     assert len(read(tmp_path / "linked")) == 3
 
@@ -389,9 +386,9 @@ def test_a_sample_is_written_once(tmp_path):
 
 
 def test_what_looks_like_label_maps(folder, tmp_path):
-    assert holds_label_maps(folder)
+    assert holds_pngs(folder)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "._a.png").write_bytes(b"")
     (tmp_path / "other" / "a.json").write_bytes(b"")
     (tmp_path / "other" / "b.png").mkdir()
-    assert not holds_label_maps(tmp_path / "other")
+    assert not holds_pngs(tmp_path / "other")

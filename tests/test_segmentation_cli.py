@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 from cli_cases import only_object
 from label_map_cases import maps_of, put_maps
 from rgbt_bench.files import read_json
-from rgbt_bench.label_maps import label_maps_digest
+from rgbt_bench.png_folders import png_digest
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_a_folder_is_scored_into_one_object_and_one_file(call, tmp_path):
     content = only_object(out)
     assert content == read_json(tmp_path / "result.json")
     assert (content["track"], content["evaluator"]) == ("sample/segmentation-rgbt", "rgbt-bench")
-    assert content["predictions_sha256"] == label_maps_digest(tmp_path / "maps")
+    assert content["predictions_sha256"] == png_digest(tmp_path / "maps")
     assert 0 < content["metrics"]["figures"]["mIoU"] < 1
     out = call("evaluate MAPS --dataset sample --task segmentation-thermal")[1]
     assert "track sample/segmentation-thermal, unofficial" in out
@@ -91,13 +91,13 @@ FAULTS = {
 @pytest.mark.parametrize("line", FAULTS)
 def test_each_fault_is_one_object_with_its_code_and_changes_nothing(call, tmp_path, line):
     expected, message = FAULTS[line]
-    before = label_maps_digest(tmp_path / "maps")
+    before = png_digest(tmp_path / "maps")
     code, out, err = call(line, "--json")
     content = only_object(out)
     assert (code, content["exit_code"]) == (expected, expected), err
     assert message in content["error"]
     assert err.endswith(f"error: {content['error']}\n")
-    assert label_maps_digest(tmp_path / "maps") == before
+    assert png_digest(tmp_path / "maps") == before
 
 
 def test_names_that_are_no_text_are_told_without_their_codes(call, tmp_path):

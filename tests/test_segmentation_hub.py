@@ -19,7 +19,7 @@ from rgbt_bench.harness import execute
 from rgbt_bench.hub.model_files import EVAL_RESULTS, is_of_push
 from rgbt_bench.hub.models import push_run
 from rgbt_bench.hub.names import HubName
-from rgbt_bench.label_maps import label_maps_digest
+from rgbt_bench.png_folders import png_digest
 from rgbt_bench.results import read_result
 from rgbt_bench.runs import plan_run
 
@@ -126,7 +126,7 @@ def test_on_loose_files_it_says_what_it_said_on_the_set(segmented, pictures, ben
     code, out, err = bench(*command, "--draw", tmp_path / "d.png", "--json")
     assert code == 0, err
     content = only_object(out)
-    assert label_maps_digest(tmp_path / "out" / "maps") == label_maps_digest(segmented / "predictions")
+    assert png_digest(tmp_path / "out" / "maps") == png_digest(segmented / "predictions")
     assert content["classes"] == ["background", "person", "bike", "car"]
     for pair in content["pairs"]:
         labels = np.asarray(Pillow.open(tmp_path / "out" / "maps" / pair["label_map"]))
@@ -199,7 +199,7 @@ def test_two_processes_write_the_folder_of_one(segmented, tmp_path, tiny_folder)
     )
     assert done.returncode == 0, done.stderr
     content = json.loads(done.stdout)["result"]
-    assert content["predictions_sha256"] == expected.predictions_sha256 == label_maps_digest(folder / "predictions")
+    assert content["predictions_sha256"] == expected.predictions_sha256 == png_digest(folder / "predictions")
     assert content["metrics"] == expected.model_dump(mode="json")["metrics"]
     assert read_json(folder / "result.json")["predictions_sha256"] == expected.predictions_sha256
     assert not list(folder.glob("predictions.p*l"))

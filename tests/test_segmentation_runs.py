@@ -17,7 +17,8 @@ from rgbt_bench.errors import BadInputError, MissingError, UsageError
 from rgbt_bench.files import read_json
 from rgbt_bench.finding import find_run
 from rgbt_bench.harness import execute
-from rgbt_bench.label_maps import LabelMap, label_maps_digest, save_png
+from rgbt_bench.label_maps import LabelMap
+from rgbt_bench.png_folders import png_digest, save_png
 from rgbt_bench.protocols import find_protocol
 from rgbt_bench.results import read_result
 from rgbt_bench.runs import plan_run
@@ -73,7 +74,7 @@ def test_a_run_leaves_a_label_map_a_sample_and_its_result(done, dataset):
     part = dataset.part("test")
     assert sorted(path.stem for path in (run.folder / "predictions").iterdir()) == list(part.ids)
     result = read_result(run.folder / "result.json")
-    assert result.predictions_sha256 == label_maps_digest(run.folder / "predictions")
+    assert result.predictions_sha256 == png_digest(run.folder / "predictions")
     assert (result.track, result.model.recipe) == ("sample/segmentation-thermal", RECIPE)
     assert 0.2 < result.metrics.figures["mIoU"] < 0.95
     assert Pillow.open(run.folder / "predictions.png").width > 800
@@ -130,7 +131,7 @@ def test_a_run_killed_before_it_is_scored_goes_on(plan, dataset, monkeypatch):
         patch.setattr("rgbt_bench.harness.score_file", Painter.latency_subject)
         with pytest.raises(TypeError):
             execute(run, dataset, "cpu")
-    digest = label_maps_digest(run.folder / "predictions")
+    digest = png_digest(run.folder / "predictions")
     (run.folder / "predictions.replaced").mkdir()  # as a kill between two renames leaves it
     assert run.state == "to evaluate"
     assert execute(run, dataset, "cpu").predictions_sha256 == digest

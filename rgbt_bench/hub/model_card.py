@@ -27,7 +27,11 @@ from .markdown import code, code_line, plain
 from .model_config import ModelConfig
 from .names import HubName
 
-_TASKS = {"detection": "object-detection", "segmentation": "image-segmentation"}  # as the Hub names them
+_TASKS = {  # as the Hub names them
+    "detection": "object-detection",
+    "segmentation": "image-segmentation",
+    "fusion": "image-to-image",
+}
 _UNRANKED = "-unranked"
 _TEMPLATE = "model_card.md.jinja"
 

@@ -8,12 +8,15 @@ from pydantic import BaseModel, ConfigDict
 from ruamel.yaml import YAML
 
 from rgbt_bench.files import sha256_json
-from rgbt_bench.metrics import detection, segmentation
+from rgbt_bench.metrics import detection, fusion, segmentation
 from rgbt_bench.results import Standing
 
 PENDING = "pending"
 VERSION = "v1"
-PROTOCOLS: dict[str, dict[str, Any]] = {one["name"]: one for one in (detection.PROTOCOL, segmentation.PROTOCOL)}
+PROTOCOLS: dict[str, dict[str, Any]] = {
+    one["name"]: one
+    for one in (detection.PROTOCOL, detection.PROTOCOL_ON_FUSED, segmentation.PROTOCOL, fusion.PROTOCOL)
+}
 
 
 class _Record(BaseModel):

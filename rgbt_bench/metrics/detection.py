@@ -40,6 +40,14 @@ PROTOCOL: Final[dict[str, Any]] = {
     "nothing_to_average": None,
 }
 
+PROTOCOL_ON_FUSED: Final[dict[str, Any]] = {
+    **PROTOCOL,
+    "name": "coco-on-fused",
+    "task": "detection-on-fused",
+    "modalities": "rgb and thermal, fused",
+    "detector": "sees the fused image, saved in 8 bits; the same network and training budget for every fusion",
+}
+
 AREAS: Final = tuple(PROTOCOL["areas"])
 MAX_DETECTIONS: Final = tuple(PROTOCOL["max_detections"])
 IOU_THRESHOLDS: Final = np.linspace(*PROTOCOL["iou_thresholds"].values())

@@ -25,6 +25,7 @@ class ScoringProtocol(ABC, Generic[P]):
     what: ClassVar[str]  # it in a few words
     unit: ClassVar[str]  # of the main figure
     evaluators: ClassVar[tuple[str, ...]]  # the first is taken where nobody asks for one
+    modalities: ClassVar[tuple[str, ...]] = ("rgbt", "rgb", "thermal")  # a track each; none where the task says all
     labels_name: ClassVar[str]  # what the integers per class count, with their key
     labels_key: ClassVar[str]
 
@@ -62,8 +63,8 @@ class ScoringProtocol(ABC, Generic[P]):
         """Return the files of stored predictions by their place beside a result."""
 
     @abstractmethod
-    def evidence(self, part: Part, predictions: P) -> Evidence:
-        """Return the evidence of a part's predictions."""
+    def evidence(self, part: Part, predictions: P, evaluator: str | None = None) -> Evidence:
+        """Return the evidence of a part's predictions; without an evaluator it is the first's."""
 
     @abstractmethod
     def metrics(self, part: Part, evidence: Evidence, evaluator: str) -> AnyMetrics:

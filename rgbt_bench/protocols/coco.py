@@ -96,7 +96,7 @@ class Coco(ScoringProtocol[Detections]):
         """Return the one file."""
         return {self.stored: path}
 
-    def evidence(self, part: Part, predictions: Detections) -> CocoEvidence:
+    def evidence(self, part: Part, predictions: Detections, evaluator: str | None = None) -> CocoEvidence:
         """Return the boxes of labels and detections."""
         classes = len(part.dataset.info.classes)
         return CocoEvidence(ground_truth((labels.objects for labels in part.labels), classes), predictions)
@@ -112,7 +112,7 @@ class Coco(ScoringProtocol[Detections]):
 
 
 def detection_metrics(part: Part, detections: Detections, evaluator: Evaluator = "hotcoco") -> DetectionMetrics:
-    """Return the COCO figures of a part with their intervals: over all samples, per class, and by day and night."""
+    """Return the COCO figures of a part with their intervals: over all samples, per class, and by illumination."""
     return PROTOCOL.metrics(part, PROTOCOL.evidence(part, detections), evaluator)
 
 

@@ -13,7 +13,7 @@ from rgbt_bench.results import Figure, Interval, Intervals, Resampling
 from rgbt_bench.statistics import LEVEL, RESAMPLES, SEED, Blocks, blocks, draw_weights, interval
 
 Column = tuple[int | None, str]
-_SUBSETS = ("day", "night")
+_SUBSETS = ("day", "overcast", "night", "challenge")
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Evidence(ABC):
 def measured(
     part: Part, evidence: Evidence, columns: Sequence[Column], classes: Sequence[str], evaluator: str
 ) -> dict[str, Any]:
-    """Return the fields of `Metrics`: over all samples, per class, and by day and night, with intervals."""
+    """Return the fields of `Metrics`: over all samples, per class, and by illumination, with intervals."""
     scenes = [labels.scene for labels in part.labels]
     whole = evidence.figures(evaluator)
     figures, per_class_intervals, resampling = _resample(evidence, whole.overall, columns, scenes, classes)

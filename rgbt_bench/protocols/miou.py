@@ -1,7 +1,6 @@
 """The protocol `miou`: label maps as PNG files, scored by one confusion matrix over a part, and their edges."""
 
 import io
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,14 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from rgbt_bench.datasets.store import Part
-from rgbt_bench.datasets.writer import put_in_place
 from rgbt_bench.errors import BadInputError
 from rgbt_bench.label_maps import (
-    SUFFIX,
     LabelMap,
     LabelMaps,
-    label_map_files,
-    label_maps_digest,
     read_label_maps,
     write_label_map,
 )
@@ -33,9 +28,11 @@ from rgbt_bench.metrics.segmentation import (
     resampled_figures,
     segmentation_figures,
 )
+from rgbt_bench.png_folders import png_digest
 from rgbt_bench.predictions import aliases
 from rgbt_bench.protocols.base import ScoringProtocol
 from rgbt_bench.protocols.measuring import Column, Evidence, Figures, measured
+from rgbt_bench.protocols.png_storing import store_pngs, stored_files
 from rgbt_bench.results import Figure, SegmentationMetrics
 from rgbt_bench.schema import DatasetInfo
 
@@ -43,7 +40,6 @@ if TYPE_CHECKING:
     from rgbt_bench.training.processes import Processes
 
 EDGES: Final = "IoU_e"
-_ASIDE = ".partial"
 
 
 @dataclass(frozen=True)
@@ -107,21 +103,8 @@ class Miou(ScoringProtocol[LabelMaps]):
 
     def store(self, path: Path, predicted: Iterable[LabelMap], part: Part, team: "Processes") -> None:
         """Write every process's label maps into one folder aside, and put it in place once all are there."""
-        aside = path.with_name(path.name + _ASIDE)
-        if team.is_main:
-            shutil.rmtree(aside, ignore_errors=True)  # of a run that was killed right here
-            aside.mkdir(parents=True)
-        team.wait()
-        for one in predicted:
-            if not 0 <= one.index < len(part):
-                raise ValueError(f"number {one.index} of {len(part)} samples was predicted")
-            write_label_map(aside, part.labels[one.index], part.dataset.info, one)
-        team.wait()
-        if team.is_main:
-            if lacking := [name for name in part.ids if not (aside / f"{name}{SUFFIX}").exists()]:
-                raise ValueError(f"{len(lacking)} of {len(part)} samples were not predicted, such as {lacking[0]}")
-            put_in_place(aside, path)
-        team.wait()
+        info = part.dataset.info
+        store_pngs(path, predicted, part, team, lambda aside, labels, one: write_label_map(aside, labels, info, one))
 
     def read(self, path: Path, part: Part) -> LabelMaps:
         """Return the label maps of a folder."""
@@ -129,13 +112,13 @@ class Miou(ScoringProtocol[LabelMaps]):
 
     def digest(self, path: Path) -> str:
         """Return the SHA-256 over the folder's files."""
-        return label_maps_digest(path)
+        return png_digest(path)
 
     def files(self, path: Path) -> dict[str, Path]:
         """Return the folder's files."""
-        return {f"{self.stored}/{one.relative_to(path).as_posix()}": one for one in label_map_files(path)}
+        return stored_files(path, self.stored)
 
-    def evidence(self, part: Part, predictions: LabelMaps) -> MaskEvidence:
+    def evidence(self, part: Part, predictions: LabelMaps, evaluator: str | None = None) -> MaskEvidence:
         """Return the pixel counts of every sample."""
         classes = len(part.dataset.info.mask_classes)
         places = {sample_id: place for place, sample_id in enumerate(part.ids)}

@@ -8,7 +8,12 @@ from rgbt_bench.errors import unknown_name
 from rgbt_bench.protocols.base import ScoringProtocol
 
 # lazily, because some load torch's or numba's neighbours
-_MODULES = {"coco": "rgbt_bench.protocols.coco", "miou": "rgbt_bench.protocols.miou"}
+_MODULES = {
+    "coco": "rgbt_bench.protocols.coco",
+    "coco-on-fused": "rgbt_bench.protocols.coco_on_fused",
+    "miou": "rgbt_bench.protocols.miou",
+    "fusion": "rgbt_bench.protocols.fusion",
+}
 
 
 @cache
@@ -31,7 +36,9 @@ def protocol_of_task(task: str) -> ScoringProtocol[Any]:
         UsageError: no protocol scores it; the message offers the tasks.
     """
     known = {
-        f"{one.task}-{modality}": one for one in map(find_protocol, _MODULES) for modality in ("rgbt", "rgb", "thermal")
+        name: one
+        for one in map(find_protocol, _MODULES)
+        for name in ([f"{one.task}-{modality}" for modality in one.modalities] or [one.task])
     }
     if task not in known:
         raise unknown_name("task", task, known)

@@ -17,6 +17,7 @@ PROTOCOL: Final[dict[str, Any]] = {
     "name": "fusion",
     "definition": 1,
     "task": "fusion",
+    "modalities": "rgb and thermal",
     "images": "uint8[H, W] of one size: BT.601 luma of the RGB image (Pillow's L), thermal, fused as saved",
     "histograms": {"levels": LEVELS, "log": 2, "stretched": False},
     "EN": "entropy of fused",

@@ -1,0 +1,1 @@
+"""What fusion submissions share: controls, the base class, and classical operators."""

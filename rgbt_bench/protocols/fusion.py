@@ -1,0 +1,200 @@
+"""The protocol `fusion`: fused images as PNG files, each scored against its two sources; it ranks nothing."""
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rgbt_bench import paths
+from rgbt_bench.datasets.store import Part
+from rgbt_bench.errors import BadInputError, BenchError
+from rgbt_bench.files import read_json, sha256_json, write_json
+from rgbt_bench.fused_images import (
+    FusedImage,
+    FusedImages,
+    Sources,
+    read_fused_images,
+    source_images,
+    write_fused_image,
+)
+from rgbt_bench.fusion.controls import CONTROLS, Control
+from rgbt_bench.fusion.sheet import draw_fused
+from rgbt_bench.metrics.fusion import METRICS
+from rgbt_bench.metrics.fusion import PROTOCOL as DEFINITIONS
+from rgbt_bench.metrics.fusion.conventions import CONVENTIONS, Convention, find_convention
+from rgbt_bench.png_folders import Bytes, png_digest
+from rgbt_bench.predictions import aliases
+from rgbt_bench.protocols.base import ScoringProtocol
+from rgbt_bench.protocols.measuring import Column, Evidence, Figures, measured
+from rgbt_bench.protocols.png_storing import store_pngs, stored_files
+from rgbt_bench.results import Figure, FusionMetrics, Spread
+from rgbt_bench.schema import DatasetInfo
+from rgbt_bench.workers import usable_cores
+
+if TYPE_CHECKING:
+    from rgbt_bench.training.processes import Processes
+
+CONTROLS_FOLDER: Final = "controls"
+_AT_ONCE: Final = 32  # pairs in memory
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FusionEvidence(Evidence):
+    """The figures of each sample, float64[samples, names], NaN where one is undefined."""
+
+    names: tuple[str, ...]
+    values: Floats
+
+    def figures(self, evaluator: str) -> Figures:
+        """Return the means over the samples where each figure is defined."""
+        means = self.resampled(np.ones((1, len(self.values)), dtype=np.int32))[0]
+        return Figures({name: _figure(value) for name, value in zip(self.names, means, strict=True)}, [])
+
+    def select(self, chosen: NDArray[np.bool_]) -> Self:
+        """Return the figures of some samples."""
+        return type(self)(self.names, self.values[chosen])
+
+    def resampled(self, weights: NDArray[np.int32]) -> Floats:
+        """Return the weighted means over the samples where each figure is defined."""
+        known = ~np.isnan(self.values)
+        sums = weights @ np.where(known, self.values, 0.0)
+        counts = weights @ known.astype(np.float64)
+        return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
+
+
+class Fusion(ScoringProtocol[FusedImages]):
+    """Fused images against their sources."""
+
+    name = "fusion"
+    task = "fusion"
+    modalities = ()
+    stored = "predictions"
+    what = "the fused images that were scored"
+    unit = "entropy of the fused image in bits; it ranks nothing"
+    evaluators = tuple(one.name for one in CONVENTIONS)
+    labels_name = ""
+    labels_key = ""
+
+    def classes(self, info: DatasetInfo) -> tuple[str, ...]:
+        """Return none: fusion has no classes."""
+        return ()
+
+    def columns(self, info: DatasetInfo) -> Sequence[Column]:
+        """Return the default metrics."""
+        return _columns(tuple(METRICS))
+
+    def require_labels(self, part: Part) -> None:
+        """Raise a BadInputError unless every sample has a thermal image; there are no labels to ask for."""
+        if part.record.thermal_digest is None:
+            raise BadInputError(f"{part.dataset.name}: the part {part.name} has no thermal images, so nothing is fused")
+
+    def store(self, path: Path, predicted: Iterable[FusedImage], part: Part, team: "Processes") -> None:
+        """Write every process's fused images into one folder aside, and put it in place once all are there."""
+        store_pngs(path, predicted, part, team, write_fused_image)
+
+    def read(self, path: Path, part: Part) -> FusedImages:
+        """Return the fused images of a folder."""
+        return read_fused_images(path, part.labels, aliases(part.labels))
+
+    def digest(self, path: Path) -> str:
+        """Return the SHA-256 over the folder's files."""
+        return png_digest(path)
+
+    def files(self, path: Path) -> dict[str, Path]:
+        """Return the folder's files."""
+        return stored_files(path, self.stored)
+
+    def evidence(self, part: Part, predictions: FusedImages, evaluator: str | None = None) -> FusionEvidence:
+        """Return the figures of every sample."""
+        convention = find_convention(evaluator or self.evaluators[0])
+        return pair_figures(part, convention, lambda place, sources: predictions[place].pixels)
+
+    def metrics(self, part: Part, evidence: Evidence, evaluator: str) -> FusionMetrics:
+        """Return the means with their intervals, their spread, and the figures of the controls."""
+        if not isinstance(evidence, FusionEvidence):
+            raise TypeError(f"evidence of fusion expected, not {type(evidence).__name__}")
+        undefined = np.isnan(evidence.values).sum(axis=0).tolist()
+        return FusionMetrics(
+            **measured(part, evidence, _columns(evidence.names), (), evaluator),
+            spread=spread_of(evidence),
+            undefined={name: count for name, count in zip(evidence.names, undefined, strict=True) if count},
+            controls=control_figures(part, find_convention(evaluator)),
+        )
+
+    def draw(self, path: Path, part: Part, predictions: FusedImages) -> None:
+        """Write a contact sheet of some pairs beside their fused images."""
+        draw_fused(path, part, predictions)
+
+
+def pair_figures(part: Part, convention: Convention, fused: Callable[[int, Sources], Bytes]) -> FusionEvidence:
+    """Return a convention's figures of every sample, given `fused(place, sources)`, in threads."""
+
+    def one(place: int, sources: Sources) -> list[float]:
+        found = convention.figures(sources.rgb, sources.thermal, fused(place, sources))
+        return [found[name] for name in convention.metrics]
+
+    rows: list[list[float]] = []
+    pairs = ((place, source_images(part[place], part.dataset.info)) for place in range(len(part)))
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        while chunk := list(islice(pairs, _AT_ONCE)):
+            rows += pool.map(lambda pair: one(*pair), chunk)
+    return FusionEvidence(convention.metrics, np.array(rows, dtype=np.float64).reshape(len(part), -1))
+
+
+def control_figures(part: Part, convention: Convention) -> dict[str, dict[str, Figure]]:
+    """Return the figures of the controls on a part; they are kept in the user's folder, by what they depend on."""
+    record = part.record
+    depends_on = {
+        "protocol": sha256_json(DEFINITIONS),
+        "convention": convention.name,
+        "metrics": convention.metrics,
+        "controls": list(CONTROLS),
+        "ids": record.ids_sha256,
+        "pixels": [record.rgb_digest, record.thermal_digest],
+    }
+    path = paths.home() / CONTROLS_FOLDER / f"{sha256_json(depends_on)}.json"
+    try:
+        kept: dict[str, dict[str, Figure]] = read_json(path)
+    except BenchError:
+        kept = {}
+    if set(kept) != set(CONTROLS):
+        kept = {
+            name: pair_figures(part, convention, partial(_control, part, control)).figures("").overall
+            for name, control in CONTROLS.items()
+        }
+        write_json(path, kept)
+    return kept
+
+
+def spread_of(evidence: FusionEvidence) -> dict[str, Spread]:
+    """Return the five numbers of each figure that is defined for a sample."""
+    found = {}
+    for name, column in zip(evidence.names, evidence.values.T, strict=True):
+        known = column[~np.isnan(column)]
+        if known.size:
+            five = np.quantile(known, (0, 0.25, 0.5, 0.75, 1)).tolist()
+            found[name] = Spread(**dict(zip(Spread.model_fields, five, strict=True)))
+    return found
+
+
+def _control(part: Part, control: Control, place: int, sources: Sources) -> Bytes:
+    return control(sources, part.ids[place])
+
+
+def _columns(names: tuple[str, ...]) -> tuple[Column, ...]:
+    return tuple((None, name) for name in names)
+
+
+def _figure(value: float) -> Figure:
+    return None if np.isnan(value) else float(value)
+
+
+PROTOCOL = Fusion()
