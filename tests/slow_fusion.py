@@ -1,6 +1,7 @@
 """The default fusion metrics written from their definitions: plain loops, and two-dimensional convolution.
 
-Variances under windows are differences of large numbers, so those are in extended precision where there is one.
+Variances under windows are differences of large numbers, so those are in extended precision where there is one; VIF,
+which divides by the least of them, takes them about the median.
 """
 
 import math
@@ -194,7 +195,7 @@ def ms_ssim(luma, thermal, fused):
 
 
 def vif_of(source, fused):
-    source, fused = source.astype(np.longdouble), fused.astype(np.longdouble)
+    source, fused = (image.astype(np.longdouble) - np.median(image) for image in (source, fused))
     kept = had = 0.0
     for scale, size in enumerate((17, 9, 5, 3)):
         window = gaussian(size, np.longdouble(size) / 5)

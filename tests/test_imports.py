@@ -33,6 +33,7 @@ def loaded(code):
         ("rgbt_bench.metrics.resampling", {"numpy"}),
         ("rgbt_bench.metrics.segmentation", {"numpy"}),
         ("rgbt_bench.metrics.edges", {"numpy"}),
+        ("rgbt_bench.metrics.fusion", {"numpy"}),
         ("rgbt_bench.statistics", {"numpy"}),
     ],
 )
