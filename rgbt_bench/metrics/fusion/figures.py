@@ -108,15 +108,15 @@ METRICS: Final[Mapping[str, Metric]] = MappingProxyType({metric.name: metric for
 _FUNCTIONS: Final[Mapping[str, Callable[[Triple], float]]] = {
     "EN": histograms.entropy,
     "MI": histograms.mutual_information,
-    "SD": histograms.standard_deviation,
+    "SD": lambda triple: correlation.standard_deviation(triple.products),
     "VIF": structure.vif,
     "Qabf": gradients.edge_preservation,
     "SSIM": structure.ssim,
-    "SCD": correlation.sum_of_correlations_of_differences,
-    "CC": correlation.correlation,
+    "SCD": lambda triple: correlation.sum_of_correlations_of_differences(triple.products),
+    "CC": lambda triple: correlation.correlation(triple.products),
     "AG": gradients.average_gradient,
     "SF": gradients.spatial_frequency,
-    "PSNR": correlation.peak_signal_to_noise_ratio,
+    "PSNR": lambda triple: correlation.peak_signal_to_noise_ratio(triple.products),
     "Nabf": gradients.artefacts,
     "CE": histograms.cross_entropy,
     "MS-SSIM": structure.ms_ssim,
@@ -134,8 +134,17 @@ def fusion_figures(luma: Gray, thermal: Gray, fused: Gray, names: Sequence[str] 
         ValueError: another dtype, no two dimensions, no pixel, or two sizes.
     """
     names = tuple(METRICS) if names is None else names
+    require_known(names)
+    triple = Triple(luma, thermal, fused)
+    return {name: _FUNCTIONS[name](triple) for name in names}
+
+
+def require_known(names: Sequence[str]) -> None:
+    """Refuse a name that is none of METRICS.
+
+    Raises:
+        UsageError: there is one; it says which was meant.
+    """
     for name in names:
         if name not in METRICS:
             raise unknown_name("fusion metric", name, METRICS)
-    triple = Triple(luma, thermal, fused)
-    return {name: _FUNCTIONS[name](triple) for name in names}

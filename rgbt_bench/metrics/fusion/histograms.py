@@ -1,8 +1,6 @@
-"""Fusion metrics of histograms of 256 levels: EN, MI, SD and CE; pixels may be permuted without changing them."""
+"""Fusion metrics of histograms of 256 levels: EN, MI and CE; pixels may be permuted without changing them."""
 
 from __future__ import annotations
-
-from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,17 +26,6 @@ def mutual_information(triple: Triple) -> float:
     of_luma, of_thermal, of_fused = (_entropy(counts) for counts in triple.histograms)
     joints = [_entropy(joint) for joint in triple.joint_histograms]
     return max(0.0, of_luma + of_fused - joints[0]) + max(0.0, of_thermal + of_fused - joints[1])
-
-
-def standard_deviation(triple: Triple) -> float:
-    """Return SD, the standard deviation of the fused image, 0..127.5 levels, higher is better; 0 for a constant image.
-
-    It is the population's: the sum of squares is divided by the number of pixels.
-
-    Source: Y.-J. Rao, Measurement Science and Technology 8, 1997; V. Aslantas and E. Bendes, AEU 69(12), 2015.
-    """
-    pixels, total, squares = (int(triple.products[i, j]) for i, j in ((0, 0), (0, 3), (3, 3)))
-    return sqrt(pixels * squares - total * total) / pixels
 
 
 def cross_entropy(triple: Triple) -> float:
