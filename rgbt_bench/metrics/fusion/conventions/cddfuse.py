@@ -97,11 +97,13 @@ CDDFUSE: Final = Convention(
         {
             "MI": "In nats, not bits, because sklearn's mutual_info_score takes the natural logarithm: 0.693 times.",
             "VIF": "A source without any variance counts as 1, where the ratio is undefined.",
-            "Qabf": "Equal gradients of source and fused count with their strength in place of the ratio 1, so strong "
-            "copied edges count fully and copied edges below 0.5 do not.",
-            "SSIM": "skimage gets float32 images without a range and takes 2 for it, so the constants are 16,256 times "
-            "too small and flat areas count as noise; its window is a box of 7x7 with sample variances.",
-            "AG": "Divided by all H W pixels, not (H - 1)(W - 1).",
+            "Qabf": "Zeros lie beyond the borders, an edge that all images share; and equal gradients of source and "
+            "fused count with their strength in place of the ratio 1, so strong copied edges count fully, "
+            "those below 0.5 not.",
+            "SSIM": "The sum, not the mean; skimage gets float32 images without a range and takes 2 for it, so the "
+            "constants are 16,256 times too small and flat areas count as noise; its window is a box of 7x7 "
+            "with sample variances.",
+            "AG": "Central differences, one-sided at the borders, not forward ones; over all H W pixels.",
             "SF": "Each mean is over the differences that there are, not over all H W pixels.",
             "PSNR": "The peak is the fused image's largest level, not 255, so a darker result has a lower PSNR.",
         }

@@ -140,18 +140,20 @@ IVIF_ZOO: Final = Convention(
             "EN": "1e-7 is added inside the logarithm, which lowers the fifth digit.",
             "VIF": "The Gaussian's places run from -(N + 1) / 2 to (N - 1) / 2, half a pixel off its centre, because "
             "Python takes -N // 2 as (-N) // 2, and zeros surround the image in place of leaving out its borders.",
-            "Qabf": "Equal gradients of source and fused count with their strength in place of the ratio 1, so strong "
-            "copied edges count fully and copied edges below 0.5 do not.",
-            "SSIM": "The levels 0..255 are multiplied by 255 once more while the range stays 255, so the constants are "
-            "65,025 times too small and flat areas count as noise.",
-            "AG": "Divided by all H W pixels, not (H - 1)(W - 1).",
+            "Qabf": "Zeros lie beyond the borders, an edge that all images share; and equal gradients of source and "
+            "fused count with their strength in place of the ratio 1, so strong copied edges count fully, "
+            "those below 0.5 not.",
+            "SSIM": "The sum, not the mean; the levels 0..255 are multiplied by 255 once more while the range stays "
+            "255, so the constants are 65,025 times too small and flat areas count as noise.",
+            "AG": "Central differences, one-sided at the borders, not forward ones; over all H W pixels.",
             "SF": "Each mean is over the differences that there are, not over all H W pixels.",
             "PSNR": "The MSE is of images in 0..1 but the peak is 255: 20 log10(255) = 48.13 dB too high.",
-            "Nabf": "Gradients below the threshold 2 weigh nothing, where the original gives them 0.001.",
+            "Nabf": "Gradients below the threshold 2 weigh nothing, where the original gives them 0.001; borders are "
+            "mirrored.",
             "CE": "Not the divergence of histograms but the binary cross-entropy of the logistic function of raw "
             "levels, which is 1 for every level above 16: almost 0 for any image that is not black.",
-            "MS-SSIM": "The constants are 65,025 times too small as for SSIM, and an odd side gets zeros at both ends "
-            "before it is halved.",
+            "MS-SSIM": "The sum, not the mean; the constants are 65,025 times too small as for SSIM, and an odd side "
+            "gets zeros at both ends before it is halved.",
             "EI": "Not among ours: the mean strength of Sobel's gradient, with zeros beyond the borders.",
             "NMI": "Not among ours: twice MI over the entropies of the two sources; the fused image's is missing.",
             "Qcb": "Not among ours: frequencies are half of VIFB's, because fftfreq ends at 0.5 where freqspace ends "

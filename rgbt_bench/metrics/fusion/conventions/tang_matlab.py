@@ -83,19 +83,21 @@ TANG_MATLAB: Final = Convention(
     differences=MappingProxyType(
         {
             "MI": "Levels 254 and 255 share a cell of the joint histogram (uint8 255 + 1 stays 255) but not of the "
-            "marginals, so every pixel at 255 adds information that is not there.",
+            "marginals, so an image that has both is credited with information that is not there.",
             "SD": "Computed in uint8: pixels below the mean count 0, and every pixel 16 or more above it counts 255, "
             "so SD never exceeds 15.97.",
             "VIF": "At the first scale the products of pixels are uint8 and stop at 255, so that the finest of the "
             "four scales drops out wherever the image is brighter than 15.",
-            "Qabf": "Computed on 0..1, where equal gradients of source and fused count with their strength in place of "
-            "the ratio 1: copied edges count little unless Sobel finds 128 levels or more.",
+            "Qabf": "Zeros lie beyond the borders, an edge that all images share; and it is computed on 0..1, where "
+            "equal gradients of source and fused count with their strength in place of the ratio 1: copied "
+            "edges count little unless Sobel finds 128 levels or more.",
             "SSIM": "MEF-SSIM of K. Ma et al. (2015) without luminance, a measure for multi-exposure fusion, in 0..1; "
             "not a sum of two SSIM.",
-            "AG": "As `rgbt-bench` on MATLAB's gray, 0.299-weights to 15 digits.",
+            "AG": "Central differences, one-sided at the borders, not forward ones.",
             "SF": "Computed on 0..1: 255 times smaller, each mean over the differences that there are.",
             "PSNR": "Images are 0..1 but the peak is 255: 20 log10(255) = 48.13 dB too high.",
-            "Nabf": "Computed on 0..1, where no gradient reaches the threshold 2, so all pixels weigh the same.",
+            "Nabf": "Computed on 0..1, where no gradient reaches the threshold 2, so all pixels weigh the same; "
+            "borders are mirrored.",
             "MS-SSIM": "MEF-SSIM at 3 scales with the first three weights of MS-SSIM, not MS-SSIM.",
         }
     ),

@@ -139,10 +139,11 @@ VIFB: Final = Convention(
             "MI": f"{_COLOUR}; in nats, not bits; and each image is first stretched from its least and largest level "
             "to 0..255.",
             "SD": f"{_COLOUR}; the toolbox calls it Variance, though it takes the root.",
-            "Qabf": f"{_COLOUR}; and on 0..65025, 255 times too large, where equal gradients of source and fused "
-            "count with their strength in place of the ratio 1, which is nearly the same there.",
-            "SSIM": f"{_COLOUR}.",
-            "AG": f"{_COLOUR}.",
+            "Qabf": f"{_COLOUR}; zeros lie beyond the borders, an edge that all images share; and on 0..65025 equal "
+            "gradients of source and fused count with their strength in place of the ratio 1, which is "
+            "nearly the same there.",
+            "SSIM": f"{_COLOUR}; the sum over both sources, not the mean.",
+            "AG": f"{_COLOUR}; central differences, one-sided at the borders, not forward ones.",
             "SF": "The channels side by side as one image three times as wide, so the jumps at the two seams count.",
             "PSNR": f"{_COLOUR}; its MSE is the root of the sum of squares divided by the number of pixels, which "
             "falls with the size of the image: tens of dB too high.",
