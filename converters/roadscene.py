@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import ClassVar
 
 from rgbt_bench.converters import Converter, Item, Scan
@@ -26,6 +27,9 @@ _ORIGINS = {
     "cddfuse": "Zhaozixiang1228/MMIF-CDDFuse: the 50 names in its test_img/RoadScene",
     "danet": "Pancy9476/DANet: the 25 names in its test_img/RoadScene, which are the first ones in order",
 }
+_HELD_OUT = "heldout"
+_OURS = "this project's: 40 named pairs, the whole scenes 3, 7, 11, ... of 162 pairs, are test, all others train"
+_SCENE_GAP = 20  # frames; at FLIR's one or two a second, ten seconds of driving or more
 _NAME = re.compile(r"FLIR_(?:video_)?[0-9]{5}")
 
 
@@ -62,7 +66,8 @@ class RoadScene(Converter):
         citation="H. Xu, J. Ma, Z. Le, J. Jiang, X. Guo: FusionDN: A unified densely connected network for image"
         " fusion. AAAI 2020.",
         split_policy="The authors publish no split: all pairs are test. They are frames of video, and neighbours in"
-        " number can show the same place, so a split of your own should keep neighbours together.",
+        " number can show the same place: pairs whose numbers are 20 or less apart are one scene here. The split"
+        " heldout tests on 40 named pairs and trains on those of other scenes.",
     )
     how_to_get = """
 Clone https://github.com/hanna-xu/RoadScene (221 pairs). The pairs of one size are crop_LR_visible and cropinfrared;
@@ -93,11 +98,35 @@ crop_HR_visible has other sizes and is not read. Then: rgbt-bench convert roadsc
             place = pair.thermal.removeprefix(base)
             labels = Labels(sample_id=pair.sample_id, width=width, height=height, source=place)
             scan.items.append(Item("test", labels, pair.rgb, pair.thermal))
+        _name_scenes(scan.items)
+        scan.named_splits += _held_out(scan.items)
         scan.quirks.update(count_others(source, base, (rgb, thermal)))
         return scan
 
 
 CONVERTER = RoadScene
+
+
+def _name_scenes(items: list[Item]) -> None:
+    """Give each pair its scene: the first of a run of pairs whose numbers are near, which are frames of one place."""
+    scene, last = "", ("", 0)
+    for place, item in enumerate(items):
+        video, _, number = item.labels.sample_id.rpartition("_")
+        if video != last[0] or int(number) - last[1] > _SCENE_GAP:
+            scene = item.labels.sample_id
+        last = video, int(number)
+        items[place] = replace(item, labels=replace(item.labels, scene=scene))
+
+
+def _held_out(items: list[Item]) -> list[SplitList]:
+    """Return the split whose test part is the held-out pairs, where all of them are here; no scene is in both parts."""
+    test = set(id_list(f"roadscene_{_HELD_OUT}"))
+    there = [item.labels for item in items]
+    if not test <= {labels.sample_id for labels in there}:
+        return []
+    scenes = {labels.scene for labels in there if labels.sample_id in test}
+    train = tuple(labels.sample_id for labels in there if labels.scene not in scenes)
+    return [SplitList(_HELD_OUT, {"train": train, "test": tuple(sorted(test))}, _OURS)]
 
 
 def _sample_id_of(stem: str, where: str) -> str:

@@ -50,4 +50,5 @@ def dataset_info(name: str) -> DatasetInfo:
         MissingError: there is no such set.
         UsageError: there is no such dataset.
     """
-    return load_converter(name).info if name in converters() else open_dataset(name).info
+    known = parse_dataset_name(name)[0]
+    return load_converter(known).info if known in converters() else open_dataset(name).info
