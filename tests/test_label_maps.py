@@ -236,7 +236,7 @@ def test_missing_files_are_counted_and_named_first(folder):
         ("00001D_flip.png", r"no sample of this part is called so; take it away\. Did you mean 00001D\?"),
         ("elsewhere.png", r"no sample of this part is called so; take it away$"),
         ("00001d.png", r"take it away\. Did you mean 00001D\?"),
-        ("00001D", r"not a \.png file; save label maps without loss, or take it away"),
+        ("00001D", r"not a \.png file; save it without loss, or take it away"),
         ("00001D.jpg", r"not a \.png file"),
         ("result.json", r"not a \.png file"),
         (".png", r"not a \.png file"),

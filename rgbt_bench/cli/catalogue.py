@@ -28,7 +28,8 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show a recipe with the origin of each of its figures."""
-    from rgbt_bench.recipes import load_recipe, origins_in_use, recipe_path
+    from rgbt_bench.origins import origins_in_use
+    from rgbt_bench.recipes import load_recipe, recipe_path
 
     path = recipe_path(name)
     given = tuple(settings or ())
