@@ -43,8 +43,17 @@ def score_file(
     track = f"{info.name}/{task}"
     record = part.record
     verdict, reason = standing(
-        track, part.name, protocol.name, record.label_digest, part.dataset.record.skipped, record.ids_sha256
+        track,
+        part.name,
+        protocol.name,
+        record.label_digest,
+        part.dataset.record.skipped,
+        record.ids_sha256,
+        (record.rgb_digest, record.thermal_digest),
+        model,
     )
+    if engine != protocol.evaluators[0] and not protocol.evaluators_agree:
+        verdict, reason = "unofficial", f"computed as {engine}, not as {protocol.evaluators[0]}"
     return Result(
         track=track,
         standing=verdict,

@@ -2,14 +2,15 @@
 
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 from ruamel.yaml import YAML
 
+from rgbt_bench.datasets.splits import DEFAULT_SPLIT
 from rgbt_bench.files import sha256_json
 from rgbt_bench.metrics import detection, fusion, segmentation
-from rgbt_bench.results import Standing
+from rgbt_bench.results import ModelProvenance, Standing
 
 PENDING = "pending"
 VERSION = "v1"
@@ -30,6 +31,7 @@ class OfficialData(_Record):
     """
 
     dataset: str
+    split: str = DEFAULT_SPLIT
     part: str
     samples: int
     boxes: int | None = None
@@ -41,11 +43,17 @@ class OfficialData(_Record):
 
 
 class Track(_Record):
-    """A track: the official data it is scored on and the protocol; `ranked` is false for the installation check."""
+    """A track: the official data it is scored on and the protocol; `ranked` is false for the installation check.
+
+    A track keyed by pixels has no labels; what is official there are both sources' pixel digests, and nothing ranks.
+    With a `recipe` it is of that recipe alone, in which nothing but what it requires may be changed.
+    """
 
     data: str
     protocol: str
     ranked: bool = True
+    key: Literal["labels", "pixels"] = "labels"
+    recipe: str | None = None
 
 
 class Leaderboard(_Record):
@@ -69,20 +77,28 @@ def protocol_digest(name: str) -> str:
     return sha256_json(PROTOCOLS[name])
 
 
-def official_data(dataset: str, part: str) -> OfficialData | None:
-    """Return what is official of a dataset's part, or None."""
+def official_data(dataset: str, part: str, split: str = DEFAULT_SPLIT) -> OfficialData | None:
+    """Return what is official of a part of a dataset's split, or None."""
     for data in leaderboard().data.values():
-        if (data.dataset, data.part) == (dataset, part):
+        if (data.dataset, data.part, data.split) == (dataset, part, split):
             return data
     return None
 
 
 def standing(
-    track: str, part: str, protocol: str, label_digest: str, skipped: int = 0, ids_sha256: str | None = None
+    track: str,
+    part: str,
+    protocol: str,
+    label_digest: str,
+    skipped: int = 0,
+    ids_sha256: str | None = None,
+    pixels: tuple[str, str | None] = ("", None),
+    model: ModelProvenance | None = None,
 ) -> tuple[Standing, str]:
-    """Return whether numbers on these labels may rank on a track, and the reason in one sentence.
+    """Return whether numbers on these labels are official on a track, and the reason in one sentence.
 
-    `skipped` is how many samples were left out when the set was converted.
+    `skipped` is how many samples were left out when the set was converted; `pixels` are the digests of the RGB and of
+    the thermal images; `model` is what made the predictions, None where nobody knows.
     """
     board = leaderboard()
     if track not in board.tracks:
@@ -95,12 +111,30 @@ def standing(
         return "unofficial", f"{track} is scored on the part {data.part}, not {part}"
     if protocol != frozen.protocol or protocol_digest(protocol) != board.protocols[frozen.protocol]:
         return "unofficial", f"the protocol is not the one frozen in leaderboard {VERSION}"
+    if frozen.recipe is not None and not _is_of(model, frozen.recipe):
+        return "unofficial", f"{track} is of the recipe {frozen.recipe} alone, with nothing set but what it requires"
     if skipped:
         return "unofficial", f"{skipped} sample(s) of the set were left out at its conversion"
     if data.ids_sha256 is not None and ids_sha256 != data.ids_sha256:
         return "unofficial", f"these samples are not the {data.samples} of the official {part} part"
+    if frozen.key == "pixels":
+        return _standing_of_pixels(track, data, pixels)
     if data.label_digest == PENDING:
         return "pending", f"nobody has confirmed the official label digest of {track} yet"
     if data.label_digest != label_digest:
         return "unofficial", f"these labels ({label_digest[:12]}) are not the official ones ({data.label_digest[:12]})"
     return "official", f"scored on the official labels of {track}"
+
+
+def _is_of(model: ModelProvenance | None, recipe: str) -> bool:
+    own = [one for one in model.settings if ":" not in one.partition("=")[0]] if model else []
+    return model is not None and model.recipe == recipe and all(one.startswith("requires.") for one in own)
+
+
+def _standing_of_pixels(track: str, data: OfficialData, pixels: tuple[str, str | None]) -> tuple[Standing, str]:
+    official = (data.rgb_digest, data.thermal_digest)
+    if PENDING in official:
+        return "pending", f"nobody has confirmed the official pixel digests of {track} yet"
+    if pixels != official:
+        return "unofficial", "these images are not the official ones"
+    return "official", f"scored on the official images of {track}, where nothing ranks"

@@ -25,6 +25,7 @@ class ScoringProtocol(ABC, Generic[P]):
     what: ClassVar[str]  # it in a few words
     unit: ClassVar[str]  # of the main figure
     evaluators: ClassVar[tuple[str, ...]]  # the first is taken where nobody asks for one
+    evaluators_agree: ClassVar[bool] = True  # on every figure
     modalities: ClassVar[tuple[str, ...]] = ("rgbt", "rgb", "thermal")  # a track each; none where the task says all
     labels_name: ClassVar[str]  # what the integers per class count, with their key
     labels_key: ClassVar[str]

@@ -80,6 +80,7 @@ class Fusion(ScoringProtocol[FusedImages]):
     what = "the fused images that were scored"
     unit = "entropy of the fused image in bits; it ranks nothing"
     evaluators = tuple(one.name for one in CONVENTIONS)
+    evaluators_agree = False
     labels_name = ""
     labels_key = ""
 
