@@ -5,49 +5,63 @@ from typing import Annotated
 
 import typer
 
-from rgbt_bench.errors import UsageError
 from rgbt_bench.printing import console
 from rgbt_bench.printing import scores as shown
 
-from .options import DatasetName, Device, Json, PartName, Preset, emit
+from .options import Device, Json, PartName, Preset, emit
 
 
 def evaluate(
     predictions: Annotated[
-        Path,
+        list[Path],
         typer.Argument(
-            help="A JSON list in COCO's results format, with sample ids; or a folder of label maps, SAMPLE_ID.png."
+            help="A JSON list in COCO's results format, with sample ids; or a folder of label maps or of fused images,"
+            " SAMPLE_ID.png. Several of one kind stand side by side."
         ),
     ],
-    dataset: DatasetName,
+    dataset: Annotated[
+        str,
+        typer.Option(
+            "--dataset",
+            help="A converted set: NAME, NAME@SPLIT, or its folder; for fused images also any folder of pairs, such as"
+            " one with visible/ and infrared/.",
+        ),
+    ],
     part: PartName = "test",
     task: Annotated[
         str | None,
-        typer.Option(help="detection- or segmentation-, and rgbt, rgb or thermal. Default: by the predictions, rgbt."),
+        typer.Option(
+            help="detection- or segmentation-, and rgbt, rgb or thermal; fusion; detection-on-fused. Default: what the"
+            " predictions and the set can be, rgbt."
+        ),
     ] = None,
     evaluator: Annotated[
         str | None, typer.Option(help="Of boxes: hotcoco, or pycocotools (the oracle; the figures are the same).")
     ] = None,
+    convention: Annotated[
+        str | None,
+        typer.Option(
+            "--as", help="Of fused images: as another toolbox computes it: vifb, tang-matlab, ivif-zoo, cddfuse."
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the result to this JSON file.")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="Of fused images: draw pairs beside them into this PNG.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Of fused images: draw box plots of every metric into this PNG.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Score anybody's predictions on a converted set."""
-    from rgbt_bench.opening import open_dataset
-    from rgbt_bench.protocols import protocol_of_task
-    from rgbt_bench.scoring import score_file
+    from rgbt_bench.evaluating import Evaluation, evaluate_all
 
-    if out is not None and out.is_dir():
-        raise UsageError(f"--out {out}: is a folder; name a file in it")
-    if out is not None and out.resolve() == predictions.resolve():
-        raise UsageError(f"--out {out}: is the predictions file, which would be lost; name another")
-    if out is not None and predictions.is_dir() and out.resolve().is_relative_to(predictions.resolve()):
-        raise UsageError(f"--out {out}: is among the label maps, where it would be taken for one; name another place")
-    task = task or ("segmentation-rgbt" if predictions.is_dir() else "detection-rgbt")
-    protocol_of_task(task)
-    result = score_file(predictions, open_dataset(dataset).part(part), task, evaluator)
-    if out is not None:
-        result.write(out)
-    emit(as_json, result.model_dump(mode="json"), lambda: shown.result(result, out))
+    asked = Evaluation(predictions, dataset, part, task, evaluator, convention, out, sheet, plot)
+    results = evaluate_all(asked)
+    if len(results) == 1:
+        (result,) = results.values()
+        emit(as_json, result.model_dump(mode="json"), lambda: shown.result(result, out))
+        return
+    content = {"results": {name: one.model_dump(mode="json") for name, one in results.items()}}
+    emit(as_json, content, lambda: shown.side_by_side(results))
 
 
 def compare(

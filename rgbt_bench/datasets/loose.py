@@ -13,10 +13,26 @@ from rgbt_bench.datasets.digests import fingerprint, open_image, sample_digests,
 from rgbt_bench.datasets.splits import DEFAULT_SPLIT, split_hash
 from rgbt_bench.datasets.store import Dataset, DatasetRecord, Part, part_record
 from rgbt_bench.errors import BadInputError, MissingError, UsageError, enumerate_faults
+from rgbt_bench.paths import RECORD_FILE
 from rgbt_bench.schema import SCHEMA_VERSION, DatasetInfo, Image, Labels, Modality, Sample
 from rgbt_bench.sources import is_stray
 
 PART = "loose"
+# what the field calls the folder of each modality, in lower case
+_FOLDERS: dict[str, tuple[str, ...]] = {
+    "rgb": ("rgb", "vi", "vis", "visible", "crop_lr_visible"),
+    "thermal": ("thermal", "ir", "infrared", "inf", "lwir", "cropinfrared"),
+}
+_PAIRS = DatasetInfo(
+    name="pairs",
+    title="A folder of pairs",
+    classes=(),
+    tasks=("fusion",),
+    homepage="",
+    licence="",
+    citation="",
+    split_policy="",
+)
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp"})
 
 
@@ -120,6 +136,32 @@ def pair_files(
     return [
         PairFiles(rgb[place] if rgb else None, thermal[place] if thermal else None) for place in range(count)
     ]  # fmt: skip
+
+
+def is_pairs_folder(folder: Path) -> bool:
+    """Tell whether a folder that is no converted set has a folder of each modality in it."""
+    return folder.is_dir() and not (folder / RECORD_FILE).is_file() and all(_modality_folders(folder).values())
+
+
+def open_pairs(folder: Path) -> LoosePairs:
+    """Return the pairs of equal stems in a folder's two folders, such as `visible` and `infrared`.
+
+    Raises:
+        UsageError: several folders of one modality.
+        BadInputError: halves of pairs without the other, or files that cannot be used; each is named.
+    """
+    found = _modality_folders(folder)
+    for modality, folders in found.items():
+        if len(folders) > 1:
+            listed = " and ".join(path.name for path in folders)
+            raise UsageError(f"{folder}: {listed} can both hold the {modality} images; take one of them away")
+    files = pair_files(found["rgb"], found["thermal"], ("rgb", "thermal"), "fusion")
+    return LoosePairs(files, _PAIRS)
+
+
+def _modality_folders(folder: Path) -> dict[str, list[Path]]:
+    there = sorted(path for path in folder.iterdir() if path.is_dir())
+    return {modality: [path for path in there if path.name.lower() in names] for modality, names in _FOLDERS.items()}
 
 
 def _by_stem(given: dict[str, list[Path]], modalities: Sequence[Modality]) -> list[PairFiles]:

@@ -24,8 +24,8 @@ def visible(sources: Sources, sample_id: str) -> Bytes:
 
 
 def average(sources: Sources, sample_id: str) -> Bytes:
-    """Return the mean of thermal and luma, rounded half to even."""
-    return np.rint((sources.thermal.astype(np.float64) + sources.luma) / 2).astype(np.uint8)
+    """Return the mean of thermal and luma, halves rounded up: to even they would empty every other level."""
+    return ((sources.thermal.astype(np.uint16) + sources.luma + 1) // 2).astype(np.uint8)
 
 
 def maximum(sources: Sources, sample_id: str) -> Bytes:

@@ -4,16 +4,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .console import count, figure, figure_table, line, rows
+from .fusion import CONTROLS_NOTE, controls_of, fusion_notes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rgbt_bench.latency import LatencyReport
     from rgbt_bench.results import Interval, Resampling, Result
 
 
 def result(found: "Result", where: Path | None, sheet: Path | None = None, hint: str = "") -> None:
     """Print a result's figures, their standing, where it and its contact sheet lie, and what to write next time."""
-    from rgbt_bench.protocols import find_protocol
-
     metrics, intervals = found.metrics, found.metrics.intervals
     figure_table(
         ["", "all", *metrics.subsets],
@@ -29,6 +30,28 @@ def result(found: "Result", where: Path | None, sheet: Path | None = None, hint:
             for name, value in metrics.figures.items()
         ],
     )
+    if found.metrics.kind == "fusion":
+        fusion_notes(found)
+    else:
+        _classes(found)
+    _resampling(intervals.resampling)
+    line(f"track {found.track}, {found.standing}: {found.standing_reason}")
+    if found.model is not None and found.model.weights_from is not None:
+        origin = found.model.weights_from
+        line(f"weights from {origin}: not trained here, so they fill no table and are no seed of the recipe")
+    if where is not None:
+        line(f"written to {where}")
+    if sheet is not None:
+        line(f"contact sheet with predictions: {sheet}")
+    if hint:
+        line(hint)
+
+
+def _classes(found: "Result") -> None:
+    """Print the figures of each class."""
+    from rgbt_bench.protocols import find_protocol
+
+    metrics, intervals = found.metrics, found.metrics.intervals
     protocol = find_protocol(found.protocol["name"])
     figure_table(
         ["class", *next(iter(intervals.per_class.values()), {}), protocol.labels_name],
@@ -41,17 +64,6 @@ def result(found: "Result", where: Path | None, sheet: Path | None = None, hint:
             for name, figures in metrics.per_class.items()
         ],
     )
-    _resampling(intervals.resampling)
-    line(f"track {found.track}, {found.standing}: {found.standing_reason}")
-    if found.model is not None and found.model.weights_from is not None:
-        origin = found.model.weights_from
-        line(f"weights from {origin}: not trained here, so they fill no table and are no seed of the recipe")
-    if where is not None:
-        line(f"written to {where}")
-    if sheet is not None:
-        line(f"contact sheet with predictions: {sheet}")
-    if hint:
-        line(hint)
 
 
 def _with_interval(value: float | None, interval: "Interval") -> str:
@@ -68,6 +80,31 @@ def _resampling(resampling: dict[str, "Resampling"]) -> None:
         if one.undefined:
             left_out = ", ".join(f"{figure_name} {times}" for figure_name, times in one.undefined.items())
             line(f"{name}: resamples left out because a class has no labels in them: {left_out}")
+
+
+def side_by_side(results: "Mapping[str, Result]") -> None:
+    """Print the figures of several predictions beside each other, and of the controls where there are some."""
+    first = next(iter(results.values())).metrics
+    controls = controls_of(first)
+    figure_table(
+        ["", *results, *(f"({name})" for name in controls)],
+        [
+            [
+                name,
+                *(
+                    _with_interval(one.metrics.figures[name], one.metrics.intervals.figures[name])
+                    for one in results.values()
+                ),
+                *(figure(one.get(name)) for one in controls.values()),
+            ]
+            for name in first.figures
+        ],
+    )
+    _resampling({"all": first.intervals.resampling["all"]})
+    for name, one in results.items():
+        line(f"{name}: track {one.track}, {one.standing}: {one.standing_reason}")
+    if controls:
+        line(CONTROLS_NOTE)
 
 
 def comparison(content: dict[str, Any]) -> None:
