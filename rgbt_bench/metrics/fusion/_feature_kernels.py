@@ -1,6 +1,7 @@
-"""The loop of FMI over windows of 3x3 pixels; importing this module imports numba."""
+"""The loops of FMI over windows of 3x3 pixels; importing this module imports numba."""
 
-from math import log2, sqrt
+from math import sqrt
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,148 +11,138 @@ from rgbt_bench.metrics.fusion._compiling import compiled
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+Sums = tuple[np.int64, np.int64, np.int64, np.int64, float]
 
-_PIXELS = 9
+_PIXELS: Final = 9
+_CELLS: Final = 2 * _PIXELS - 1
+TERMS: Final = 2 * _CELLS + 1  # for each pair of windows
 
 
 @compiled
-def _window(image: Bytes, y: int, x: int, out: Integers) -> None:
-    """Fill the pixels of a window, column by column, less their least; or ones where all are equal."""
+def _window(image: Bytes, y: int, x: int, logs: Floats, shares: Integers) -> Sums:
+    """Fill a window's pixels, column by column, less their least; or ones where all are equal.
+
+    Returned are the sums of the shares, of their squares, of the places and of their squares times the shares, and of
+    the shares times their logarithms.
+    """
     least = greatest = np.int64(image[y, x])
     for k in range(_PIXELS):
         value = np.int64(image[y + k % 3, x + k // 3])
-        out[k] = value
+        shares[k] = value
         least = min(least, value)
         greatest = max(greatest, value)
-    for k in range(_PIXELS):
-        out[k] = out[k] - least if greatest > least else 1
-
-
-@compiled
-def _entropy(shares: Integers, total: int, logs: Floats) -> float:
-    """Return the entropy of whole shares of their total; logs are those to base 2 of whole numbers, 0 of 0."""
+    total = squares = places = place_squares = np.int64(0)
     weighted = 0.0
     for k in range(_PIXELS):
-        if shares[k] == total:
-            return 0.0
-        weighted += shares[k] * logs[shares[k]]
-    return float(logs[total] - weighted / total)
+        share = shares[k] - least if greatest > least else np.int64(1)
+        shares[k] = share
+        total += share
+        squares += share * share
+        places += k * share
+        place_squares += k * k * share
+        weighted += share * logs[share]
+    return total, squares, places, place_squares, weighted
 
 
 @compiled
-def _coupling(first: Integers, second: Integers, reverse: bool, cells: Integers) -> int:
-    """Fill the cells (place in first, place in second, share) of Frechet's bound of two distributions; return how many.
+def _cells(
+    first: Integers,
+    second: Integers,
+    totals: tuple[np.int64, np.int64],
+    reverse: np.bool,
+    ends: Integers,
+    out: Integers,
+) -> np.int64:
+    """Fill the cells through which Frechet's bound of two distributions goes; return the sum of place x place x share.
 
-    Shares are of the product of both totals. It is the lower bound if `reverse`, else the upper.
+    Laid end to end, the shares of both cut one length into 17 cells at most. A cell is its share of the product of both
+    totals, and the product of the two shares that it joins. The bound is the lower one if `reverse`, else the upper. No
+    branch depends on the pixels: the processor could not foretell it.
     """
-    total_first, total_second = first.sum(), second.sum()
-    i, j, step = 0, (_PIXELS - 1 if reverse else 0), (-1 if reverse else 1)
-    left_first, left_second = first[i] * total_second, second[j] * total_first
-    length = 0
-    while True:
-        share = min(left_first, left_second)
-        if share > 0:
-            cells[length, 0], cells[length, 1], cells[length, 2] = i, j, share
-            length += 1
-        left_first -= share
-        left_second -= share
-        if left_first == 0:
-            i += 1
-            if i == _PIXELS:
-                return length
-            left_first = first[i] * total_second
-        if left_second == 0:
-            j += step
-            if j < 0 or j == _PIXELS:
-                return length
-            left_second = second[j] * total_first
-
-
-@compiled
-def _spread(shares: Integers, total: int) -> tuple[float, float]:
-    """Return mean and standard deviation of the place of a pixel drawn by its share."""
-    mean = square = np.int64(0)
+    end = other_end = np.int64(0)
     for k in range(_PIXELS):
-        mean += k * shares[k]
-        square += k * k * shares[k]
-    return mean / total, sqrt(total * square - mean * mean) / total
+        end += first[k] * totals[1]
+        other_end += second[_PIXELS - 1 - k if reverse else k] * totals[0]
+        ends[0, k] = end
+        ends[1, k] = other_end
+    # Whichever is at its end waits there: what is left of the other has no share.
+    ends[0, _PIXELS] = ends[1, _PIXELS] = end + 1
+    last = np.int64(_PIXELS - 1)
+    i = j = start = products = np.int64(0)
+    for k in range(_CELLS):
+        own, other = ends[0, i], ends[1, j]
+        place = last - j if reverse else j
+        before = np.int64(own <= other)
+        stop = other + before * (own - other)
+        out[0, k] = stop - start
+        out[1, k] = first[i] * second[place]
+        products += i * place * (stop - start)
+        start = stop
+        i += before
+        j += 1 - before
+    return products
 
 
 @compiled
-def _correlation(first: Integers, second: Integers, total_first: int, total_second: int) -> float:
-    products = first_squares = second_squares = np.int64(0)
+def _terms(
+    first: Integers, second: Integers, one: Sums, other: Sums, logs: Floats, ends: Integers, cells: Integers,
+    values: Floats, weights: Floats,
+) -> float:  # fmt: skip
+    """Fill the terms of the normalised mutual information of two windows; return what is to be added to their sum.
+
+    Their sum is that of weights times logarithms of values. Under Nelsen's joint distribution, `mixed` times the bound
+    and `rest` times the product of both, the entropy has a closed form outside the bound's cells. The rest may be below
+    0, and so may a probability; its logarithm is that of its size.
+    """
+    values[:] = 1.0
+    weights[:] = 0.0
+    total = one[0] * other[0]
+    products = np.int64(0)
     for k in range(_PIXELS):
         products += first[k] * second[k]
-        first_squares += first[k] * first[k]
-        second_squares += second[k] * second[k]
-    covariance = _PIXELS * products - total_first * total_second
-    if covariance == 0:
+    covariance = _PIXELS * products - total
+    spreads = (one[0] * one[3] - one[2] * one[2]) * (other[0] * other[3] - other[2] * other[2])
+    if covariance == 0 or spreads == 0:
         return 0.0
-    first_variance = _PIXELS * first_squares - total_first * total_first
-    second_variance = _PIXELS * second_squares - total_second * total_second
-    return covariance / (sqrt(first_variance) * sqrt(second_variance))
-
-
-@compiled
-def _joint_entropy(
-    first: Integers, second: Integers, entropies: float, mixed: float, cells: Integers, length: int, logs: Floats
-) -> float:
-    """Return the entropy of `mixed` times the coupling and the rest times the product of both distributions.
-
-    The rest may be below 0, and so may a probability; its logarithm is that of its size.
-    """
-    total_first, total_second = first.sum(), second.sum()
-    total = total_first * total_second
+    variances = (_PIXELS * one[1] - one[0] * one[0]) * (_PIXELS * other[1] - other[0] * other[0])
+    products = _cells(first, second, (one[0], other[0]), covariance < 0, ends, cells)
+    mixed = covariance / sqrt(variances) * sqrt(spreads) / (products - one[2] * other[2])
     rest = 1.0 - mixed
-    log_rest = log2(abs(rest)) if rest != 0 else 0.0
-    entropy = rest * (entropies - log_rest)
-    for k in range(length):
-        one, other = first[cells[k, 0]], second[cells[k, 1]]
-        independent = rest * (one * other / total)
-        log_independent = log_rest + (logs[one] - logs[total_first]) + (logs[other] - logs[total_second])
-        probability = mixed * (cells[k, 2] / total) + independent
-        entropy += independent * log_independent
-        if probability != 0:
-            entropy -= probability * log2(abs(probability))
-    return entropy
+    entropies = logs[one[0]] + logs[other[0]] - one[4] / one[0] - other[4] / other[0]
+    scale, inverse = 2.0 / entropies, 1.0 / total
+    for k in range(_CELLS):
+        independent = rest * (cells[1, k] * inverse)
+        probability = mixed * (cells[0, k] * inverse) + independent
+        values[k] = abs(probability) if probability != 0 else 1.0
+        weights[k] = scale * probability
+        values[_CELLS + k] = abs(independent) if independent != 0 else 1.0
+        weights[_CELLS + k] = -scale * independent
+    values[2 * _CELLS] = abs(rest) if rest != 0 else 1.0
+    weights[2 * _CELLS] = scale * rest
+    return 2.0 * mixed
 
 
 @compiled
-def _information(first: Integers, second: Integers, logs: Floats, cells: Integers) -> float:
-    """Return the normalised mutual information of two windows under Nelsen's joint distribution."""
-    total_first, total_second = first.sum(), second.sum()
-    entropies = _entropy(first, total_first, logs) + _entropy(second, total_second, logs)
-    correlation = _correlation(first, second, total_first, total_second)
-    first_mean, first_spread = _spread(first, total_first)
-    second_mean, second_spread = _spread(second, total_second)
-    if correlation == 0 or first_spread == 0 or second_spread == 0:
-        return 0.0
-    length = _coupling(first, second, correlation < 0, cells)
-    products = np.int64(0)
-    for k in range(length):
-        products += cells[k, 0] * cells[k, 1] * cells[k, 2]
-    bound = (products / (total_first * total_second) - first_mean * second_mean) / (first_spread * second_spread)
-    joint = _joint_entropy(first, second, entropies, correlation / bound, cells, length, logs)
-    return 2.0 * (entropies - joint) / entropies
-
-
-@compiled
-def information_sum(luma: Bytes, thermal: Bytes, fused: Bytes, logs: Floats) -> float:
-    """Return the sum over all windows of both sources' normalised mutual information with fused."""
-    windows = np.empty((3, _PIXELS), dtype=np.int64)
-    cells = np.empty((2 * _PIXELS, 3), dtype=np.int64)
+def row_terms(
+    luma: Bytes, thermal: Bytes, fused: Bytes, y: int, logs: Floats, values: Floats, weights: Floats
+) -> float:
+    """Fill the terms of a row of windows, [windows, 2, TERMS]; return what is to be added to their sum."""
+    source, own = np.zeros(_PIXELS + 2, dtype=np.int64), np.zeros(_PIXELS + 2, dtype=np.int64)
+    ends = np.empty((2, _PIXELS + 1), dtype=np.int64)
+    cells = np.empty((2, _CELLS), dtype=np.int64)
     total = 0.0
-    for y in range(fused.shape[0] - 2):
-        for x in range(fused.shape[1] - 2):
-            _window(fused, y, x, windows[2])
-            for i in range(2):
-                source = luma if i == 0 else thermal
-                equal = True
-                for k in range(_PIXELS):
-                    equal = equal and source[y + k // 3, x + k % 3] == fused[y + k // 3, x + k % 3]
-                if equal:
-                    total += 1.0
-                    continue
-                _window(source, y, x, windows[i])
-                total += _information(windows[i], windows[2], logs, cells)
+    for x in range(fused.shape[1] - 2):
+        sums = _window(fused, y, x, logs, own)
+        for i in range(2):
+            image = luma if i == 0 else thermal
+            equal = True
+            for k in range(_PIXELS):
+                equal = equal and image[y + k // 3, x + k % 3] == fused[y + k // 3, x + k % 3]
+            if equal:
+                values[x, i] = 1.0
+                weights[x, i] = 0.0
+                total += 1.0
+            else:
+                others = _window(image, y, x, logs, source)
+                total += _terms(source, own, others, sums, logs, ends, cells, values[x, i], weights[x, i])
     return total

@@ -29,13 +29,20 @@ def feature_mutual_information(triple: Triple) -> float:
     height, width = triple.shape
     if min(height, width) < FMI_SIZE:
         return nan
-    total = kernels.information_sum(*triple.images, _logarithms())
+    values = np.empty((width - FMI_SIZE + 1, 2, kernels.TERMS))
+    weights = np.empty_like(values)
+    total = 0.0
+    for y in range(height - FMI_SIZE + 1):
+        total += kernels.row_terms(*triple.images, y, _logarithms(), values, weights)
+        # NumPy takes many logarithms at once, which a compiled loop does one by one.
+        np.log(values, out=values)
+        total += float((values * weights).sum())
     return total / (2 * (height - FMI_SIZE + 1) * (width - FMI_SIZE + 1))
 
 
 @cache
 def _logarithms() -> NDArray[np.float64]:
-    """Return the logarithms to base 2 of the sums a window can have, 0 of 0."""
-    logs: NDArray[np.float64] = np.log2(np.arange(FMI_SIZE**2 * (LEVELS - 1) + 1).clip(min=1))
+    """Return the logarithms of the sums that a window can have, 0 of 0."""
+    logs: NDArray[np.float64] = np.log(np.arange(FMI_SIZE**2 * (LEVELS - 1) + 1).clip(min=1))
     logs.flags.writeable = False
     return logs
