@@ -136,8 +136,7 @@ VIFB: Final = Convention(
     differences=MappingProxyType(
         {
             "EN": f"{_COLOUR}.",
-            "MI": f"{_COLOUR}; in nats, not bits; and each image is first stretched from its least and largest level "
-            "to 0..255.",
+            "MI": f"{_COLOUR}; in nats, not bits. (The stretch to 0..255 before it changes no figure of 8-bit images.)",
             "SD": f"{_COLOUR}; the toolbox calls it Variance, though it takes the root.",
             "Qabf": f"{_COLOUR}; zeros lie beyond the borders, an edge that all images share; and on 0..65025 equal "
             "gradients of source and fused count with their strength in place of the ratio 1, which is "
