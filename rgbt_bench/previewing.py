@@ -13,6 +13,8 @@ from rgbt_bench.datasets.splits import dataset_name
 from rgbt_bench.datasets.store import Part
 from rgbt_bench.errors import BadInputError
 from rgbt_bench.finding import RunFolder
+from rgbt_bench.fused_images import FusedImages
+from rgbt_bench.fusion.sheet import draw_fused
 from rgbt_bench.label_maps import LabelMaps
 from rgbt_bench.mask_previewing import draw_masks
 from rgbt_bench.opening import open_dataset
@@ -53,6 +55,10 @@ def preview(
     """
     part = scored_part(run, dataset)
     predictions = scored_predictions(run, part)
+    if isinstance(predictions, FusedImages):
+        places = spread(len(part), pairs)
+        draw_fused(out, part, predictions, chosen=places)
+        return {"run": run.label, "sheet": str(out), "pairs": [{"sample_id": part.ids[place]} for place in places]}
     if isinstance(predictions, LabelMaps):
         rows = draw_masks(out, part, predictions, pairs, worst)
         return {"run": run.label, "sheet": str(out), "pairs": rows}
@@ -101,7 +107,7 @@ def scored_part(run: RunFolder, dataset: str | None = None) -> Part:
     return part
 
 
-def scored_predictions(run: RunFolder, part: Part) -> Detections | LabelMaps:
+def scored_predictions(run: RunFolder, part: Part) -> Detections | LabelMaps | FusedImages:
     """Return the predictions that a run's result was computed from.
 
     Raises:
@@ -110,7 +116,9 @@ def scored_predictions(run: RunFolder, part: Part) -> Detections | LabelMaps:
     """
     result = run.result()
     Scored(run.predictions, result).require_unchanged()
-    predictions: Detections | LabelMaps = find_protocol(result.protocol["name"]).read(run.predictions, part)
+    predictions: Detections | LabelMaps | FusedImages = find_protocol(result.protocol["name"]).read(
+        run.predictions, part
+    )
     return predictions
 
 

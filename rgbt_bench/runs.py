@@ -136,6 +136,31 @@ def plan_seeds(
     return [first, *(plan_run(name, dataset, preset, one, settings, home) for one in rest)]
 
 
+def settled_recipe(name: str, preset: str = "paper", settings: tuple[str, ...] = ()) -> Recipe:
+    """Return a recipe with settings as `plan_run` takes them, whose digest covers those of all it builds on.
+
+    Raises:
+        UsageError: what `plan_run` refuses.
+    """
+    own, others = _split_settings(settings)
+    own += others.pop(recipe_path(name).stem, ())
+    return _settle(name, preset, own, others, ())
+
+
+def _settle(
+    name: str, preset: str, own: tuple[str, ...], others: Mapping[str, tuple[str, ...]], above: tuple[str, ...]
+) -> Recipe:
+    if name in above:
+        raise circle((*above, name))
+    recipe = load_recipe(name, preset, own)
+    return recipe.building_on(
+        {
+            role: _settle(required, preset, others.get(recipe_path(required).stem, ()), others, (*above, name)).digest
+            for role, required in recipe.requires.items()
+        }
+    )
+
+
 def require_key(run: Run, key: str) -> None:
     """Raise a UsageError unless a run has this key: what was planned elsewhere may have changed since."""
     if run.key != key:

@@ -10,6 +10,7 @@ from rgbt_bench.leaderboard.tracks import leaderboard
 from rgbt_bench.metrics.catalogue import METRICS
 from rgbt_bench.recipes import load_recipe
 from rgbt_bench.registry import recipe_files
+from rgbt_bench.runs import settled_recipe
 
 TABLES = [(f"{paper.key}/{key}", table) for paper in papers().values() for key, table in paper.tables.items()]
 FACTS = Path(__file__).parent.parent.parent / "shared" / "facts" / "TABLES.yaml"
@@ -37,17 +38,26 @@ def test_every_row_has_a_figure_or_null_for_every_column(name, table):
 
 @pytest.mark.parametrize(("name", "table"), TABLES)
 def test_a_table_that_is_measured_says_how(name, table):
-    recipes = [row.recipe for row in table.rows.values() if row.recipe]
-    assert set(recipes) <= set(recipe_files())
-    assert bool(recipes) == (table.kind != "reported")
-    assert all(bool(column.measured) == (table.kind != "reported") for column in table.columns)
-    if table.kind in BY_RUNS:
-        names = {metric.name for metric in METRICS if metric.task == table.kind}
-        assert {column.measured.split()[-1] for column in table.columns} <= names
-        tracks = {f"{table.dataset}/{load_recipe(recipe).task}" for recipe in recipes}
-        assert tracks <= leaderboard().tracks.keys()
-    if table.kind == "latency":
-        assert table.batch
+    parts = table.parts()
+    recipes = {row.recipe for part in parts for row in part.rows.values() if row.recipe}
+    assert recipes <= set(recipe_files())
+    assert bool(recipes) == any(column.measured for column in table.columns) == (table.kind != "reported")
+    for part in parts:
+        if part.kind in BY_RUNS:
+            names = {metric.name for metric in METRICS if metric.task == part.kind}
+            assert {column.measured.split()[-1] for column in part.columns} <= names
+            tasks = {load_recipe(row.recipe).task for row in part.rows.values() if row.recipe}
+            assert {f"{part.dataset}/{task}" for task in tasks} <= leaderboard().tracks.keys()
+        if part.kind == "latency":
+            assert part.batch
+
+
+def test_what_a_row_sets_fits_its_recipe():
+    for _, table in TABLES:
+        for part in table.parts():
+            for row in part.rows.values():
+                if row.recipe:
+                    assert settled_recipe(row.recipe, "paper", row.set).digest
 
 
 @pytest.mark.parametrize("name", sorted(recipe_files()))
@@ -55,9 +65,11 @@ def test_the_row_that_a_recipe_stands_for_names_the_recipe(name):
     stands_for = load_recipe(name).paper
     if stands_for is None:
         required = {one for other in recipe_files() for one in load_recipe(other).requires.values()}
-        assert name in required or load_recipe(name).training is None
+        rows = [row.recipe for _, table in TABLES for row in table.rows.values()]
+        assert name in required or name in rows or load_recipe(name).training is None
         return
-    assert papers()[stands_for.key].tables[stands_for.table].rows[stands_for.row].recipe == name
+    row = papers()[stands_for.key].tables[stands_for.table].rows[stands_for.row]
+    assert name in {row.recipe, *(other.recipe for other in row.others.values())}
 
 
 def test_figures_are_never_negative():

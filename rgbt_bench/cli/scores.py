@@ -136,14 +136,18 @@ def reproduce(
     style: Annotated[str, typer.Option("--format", help="md or latex.")] = "md",
     preset: Preset = "paper",
     dataset: Annotated[str | None, typer.Option("--dataset", help="Show measured figures on this set instead.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Of fusion metrics: draw box plots into this PNG.")] = None,
     as_json: Json = False,
 ) -> None:
     """Print a paper's table beside what was measured here; what nobody measured stays empty."""
+    from rgbt_bench.fusion.table_plot import draw_table
     from rgbt_bench.leaderboard.reproduce import as_text, digits_of
     from rgbt_bench.leaderboard.reproduce import reproduce as read_table
     from rgbt_bench.recipes import require_preset
 
     require_preset(preset)
     content = read_table(table, preset, dataset)
+    if plot is not None:
+        draw_table(plot, content)
     text = as_text(content, style, digits_of(table))
     emit(as_json, content, lambda: shown.table(content, text, style))

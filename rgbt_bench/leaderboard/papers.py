@@ -9,8 +9,8 @@ from ruamel.yaml import YAML
 
 from rgbt_bench.errors import UsageError, unknown_name
 
-Kind = Literal["detection", "segmentation", "parameters", "latency", "reported"]
-BY_RUNS: tuple[Kind, ...] = ("detection", "segmentation")  # the kinds that finished runs fill
+Kind = Literal["detection", "segmentation", "fusion", "parameters", "count", "latency", "reported"]
+BY_RUNS: tuple[Kind, ...] = ("detection", "segmentation", "fusion")  # the kinds that finished runs fill
 
 
 class _Record(BaseModel):
@@ -20,25 +20,45 @@ class _Record(BaseModel):
 class Column(_Record):
     """One column: its printed name and, where we measure it, our figure's name and the factor to the paper's unit.
 
-    Our figure's name is that of `Metrics.by_name`, such as `mIoU`, `day mIoU` or `car IoU`.
+    Our figure's name is that of `Metrics.by_name`, such as `mIoU`, `day mIoU` or `car IoU`. What differs from the
+    table's own is said here: the kind, the dataset, and `of`, which of a row's recipes is measured.
     """
 
     name: str
     measured: str | None = None
     scale: float = 1.0
     digits: int = 1
+    kind: Kind | None = None
+    dataset: str | None = None
+    of: str | None = None
+
+
+class Stands(_Record):
+    """The recipe that stands for something, and what is set in it: `path=value`, or `RECIPE:path=value`."""
+
+    recipe: str
+    set: tuple[str, ...] = ()
 
 
 class Row(_Record):
     """One row: the paper's figures, null where the paper has none, and the recipe that stands for it.
 
-    `set` is what the row changes in the recipe, `path=value`: the rows of an ablation are one recipe.
+    `set` is what the row changes in the recipe, `path=value`: the rows of an ablation are one recipe. `others` are
+    further recipes of the row, by what columns call them.
     """
 
     recipe: str | None = None
     set: tuple[str, ...] = ()
+    others: dict[str, Stands] = Field(default_factory=dict)
     labels: dict[str, str] = Field(default_factory=dict)
     figures: tuple[int | float | None, ...]
+
+    def as_of(self, of: str | None) -> "Row":
+        """Return the row with the recipe that columns call `of`, or without one; None is its own."""
+        if of is None:
+            return self
+        other = self.others.get(of)
+        return self.model_copy(update={"recipe": other and other.recipe, "set": other.set if other else ()})
 
 
 class Table(_Record):
@@ -51,6 +71,29 @@ class Table(_Record):
     columns: tuple[Column, ...]
     rows: dict[str, Row]
     notes: tuple[str, ...] = ()
+
+    def parts(self) -> "list[Table]":
+        """Return the table as tables of one kind, dataset and recipe a row, without the columns nobody measures."""
+        groups: dict[tuple[Kind, str | None, str | None], list[Column]] = {}
+        for column in self.columns:
+            if column.measured is not None:
+                key = (column.kind or self.kind, column.dataset or self.dataset, column.of)
+                groups.setdefault(key, []).append(column)
+        return [
+            self.model_copy(
+                update={
+                    "kind": kind,
+                    "dataset": dataset,
+                    "columns": tuple(columns),
+                    "rows": {name: row.as_of(of) for name, row in self.rows.items()},
+                }
+            )
+            for (kind, dataset, of), columns in groups.items()
+        ]
+
+    def datasets(self) -> set[str]:
+        """Return the datasets that runs fill its columns from."""
+        return {one.dataset for one in self.parts() if one.dataset and one.kind in BY_RUNS}
 
 
 class Paper(_Record):

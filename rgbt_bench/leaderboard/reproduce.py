@@ -8,16 +8,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from rgbt_bench import paths
-from rgbt_bench.datasets.splits import dataset_name
+from rgbt_bench.counting import count_networks
+from rgbt_bench.datasets.splits import dataset_name, parse_dataset_name
 from rgbt_bench.errors import BenchError, UsageError, unknown_name
 from rgbt_bench.files import read_json
 from rgbt_bench.latency import LatencyReport
 from rgbt_bench.leaderboard.papers import BY_RUNS, Column, Row, Table, find_table
 from rgbt_bench.opening import dataset_info
-from rgbt_bench.recipes import Recipe, load_recipe
+from rgbt_bench.recipes import Recipe
 from rgbt_bench.registry import load_submission
 from rgbt_bench.results import RESULT_FILE, Interval, ModelProvenance, Result, read_result
-from rgbt_bench.runs import finished_runs
+from rgbt_bench.runs import finished_runs, settled_recipe
 from rgbt_bench.seeds import Summary, summarize, summarize_results, versions_note
 from rgbt_bench.timing import LATENCY_FOLDER
 
@@ -113,17 +114,20 @@ def digits_of(name: str) -> list[int]:
 
 
 def _require_dataset(table: Table, dataset: str) -> None:
-    """Refuse a dataset that nothing was run on, or for a table that does not depend on one."""
-    if table.kind not in BY_RUNS:
+    """Refuse a dataset that nothing was run on, or that the table's columns are not of."""
+    if not any(one.kind in BY_RUNS for one in (table, *table.parts())):
         raise UsageError(f"--dataset {dataset}: a table of {table.kind} does not depend on a dataset")
     known = {folder.parents[1].name for folder in finished_runs()}
     if dataset not in known:
         raise unknown_name("dataset among the finished runs", dataset, known)
+    several = table.datasets()
+    if len(several) > 1 and parse_dataset_name(dataset)[0] not in several:
+        raise UsageError(f"--dataset {dataset}: the columns of this table are of {' and '.join(sorted(several))}")
 
 
 def _cells(columns: Sequence[Column], measured: Measured) -> dict[str, list[Any]]:
     """Return a row's means, standard deviations, numbers of seeds and intervals, None where there is none."""
-    found = [measured.get(column.measured or "") for column in columns]
+    found = [measured.get(column.name) for column in columns]
     ours = [one and one.scaled(column.scale) for one, column in zip(found, columns, strict=True)]
     return {
         "measured": [one and one.mean for one in ours],
@@ -142,9 +146,29 @@ def _shown(mean: float | None, sd: float | None, n: int | None, interval: Interv
 
 
 def _measure(table: Table, preset: str, dataset: str | None) -> Measurements:
+    """Return our figures of every row by the names of the columns."""
+    found = Measurements()
+    for part in table.parts():
+        elsewhere = dataset is not None and part.dataset != parse_dataset_name(dataset)[0]
+        if elsewhere and part.kind in BY_RUNS and len(table.datasets()) > 1:
+            continue
+        one = _measure_part(part, preset, dataset)
+        for row, values in one.values.items():
+            named = {column.name: values[column.measured] for column in part.columns if column.measured in values}
+            found.values.setdefault(row, {}).update(named)
+        for row, sources in one.sources.items():
+            found.sources.setdefault(row, []).extend(sources)
+        found.notes += [note for note in one.notes if note not in found.notes]
+        found.device_note = found.device_note or one.device_note
+    return found
+
+
+def _measure_part(table: Table, preset: str, dataset: str | None) -> Measurements:
     rows = {name: row for name, row in table.rows.items() if row.recipe}
     if table.kind == "parameters":
         return Measurements({name: _parameters(row, preset) for name, row in rows.items()})
+    if table.kind == "count":
+        return Measurements({name: _counted(row, preset) for name, row in rows.items()})
     if table.kind in BY_RUNS:
         return _results(table, rows, preset, dataset)
     if table.kind == "latency":
@@ -153,7 +177,13 @@ def _measure(table: Table, preset: str, dataset: str | None) -> Measurements:
 
 
 def _recipe(row: Row, preset: str) -> Recipe:
-    return load_recipe(row.recipe or "", preset, row.set)
+    return settled_recipe(row.recipe or "", preset, row.set)
+
+
+def _counted(row: Row, preset: str) -> Measured:
+    """Count the parameters and MACs of the recipe's network at the image size that the recipe states."""
+    (one,) = count_networks([row.recipe or ""], preset)["networks"]
+    return {name: summarize([one[name]]) for name in ("parameters", "macs")}
 
 
 def _parameters(row: Row, preset: str) -> Measured:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from rgbt_bench.metrics import fusion
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -20,6 +22,10 @@ def _detection(name: str, definition: str) -> Metric:
 
 def _segmentation(name: str, definition: str) -> Metric:
     return Metric(name, "segmentation", True, "0..1", definition)
+
+
+def _fusion(metric: fusion.Metric) -> Metric:
+    return Metric(metric.name, "fusion", metric.higher_is_better, metric.unit, f"{metric.title} ({metric.source})")
 
 
 METRICS = (
@@ -42,6 +48,7 @@ METRICS = (
     _segmentation("IoU", "TP / (TP + FP + FN) of a class's pixels, summed over the part"),
     _segmentation("Acc", "TP / (TP + FN) of a class's pixels, summed over the part"),
     _segmentation("IoU_e", "IoU of the predicted edges between classes, mean over 11 thresholds, summed over the part"),
+    *map(_fusion, fusion.METRICS.values()),
     Metric("latency", "any", False, "s", "median synchronised forward pass at a stated batch, without data loading"),
     Metric("parameters", "any", False, "count", "parameters by group, total and trainable"),
     Metric("MACs", "any", False, "count", "multiply-accumulates of one forward pass at a stated size"),
