@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from rgbt_bench.metrics import fusion
+from rgbt_bench.metrics import fusion_catalogue as fusion
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from torch.nn import functional
 
 from rgbt_bench.metrics.fusion import correlation, gradients, structure
 from rgbt_bench.metrics.fusion._batch_features import feature_mutual_information
-from rgbt_bench.metrics.fusion.figures import METRICS, require_known
+from rgbt_bench.metrics.fusion.figures import require_known
 from rgbt_bench.metrics.fusion.triple import LEVELS, Counts
+from rgbt_bench.metrics.fusion_catalogue import METRICS
 
 
 def fusion_figures_batch(luma: Tensor, thermal: Tensor, fused: Tensor, names: Sequence[str] | None = None) -> Tensor:

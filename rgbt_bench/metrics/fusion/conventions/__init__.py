@@ -12,8 +12,9 @@ from rgbt_bench.metrics.fusion.conventions.cddfuse import CDDFUSE
 from rgbt_bench.metrics.fusion.conventions.ivif_zoo import IVIF_ZOO
 from rgbt_bench.metrics.fusion.conventions.tang_matlab import TANG_MATLAB
 from rgbt_bench.metrics.fusion.conventions.vifb import VIFB
-from rgbt_bench.metrics.fusion.figures import METRICS, fusion_figures
+from rgbt_bench.metrics.fusion.figures import fusion_figures
 from rgbt_bench.metrics.fusion.triple import luma_of
+from rgbt_bench.metrics.fusion_catalogue import METRICS
 
 __all__ = ["CONVENTIONS", "DEFAULT", "Convention", "find_convention"]
 
