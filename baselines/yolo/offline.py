@@ -1,0 +1,94 @@
+"""ultralytics as a library alone: imported here and late; nothing is fetched, written, printed or left changed."""
+
+import os
+import sys
+import tempfile
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import torch
+
+from rgbt_bench.errors import MissingError
+
+# Kept for the whole process: it reads them later, too, and would install packages by itself.
+_SETTINGS = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "false"}
+_lock = threading.Lock()
+_imported = False
+
+
+def library(module: str) -> Any:
+    """Return a module of ultralytics by its name in the package, such as `nn.tasks`.
+
+    Raises:
+        MissingError: ultralytics is not installed or cannot be loaded here.
+    """
+    global _imported
+    with _lock:
+        if not _imported:
+            _import()
+            _imported = True
+    return import_module(f"ultralytics.{module}")
+
+
+def folder() -> Path:
+    """Return the folder of the installed package.
+
+    Raises:
+        MissingError: as `library`.
+    """
+    return Path(library("utils").ROOT)
+
+
+def _import() -> None:
+    os.environ.update(_SETTINGS)
+    is_first = "ultralytics" not in sys.modules  # a program that uses it on its own has settings of its own
+    try:
+        with tempfile.TemporaryDirectory(prefix="rgbt-bench-") as private, _process_as_before():
+            # WORLD_SIZE: else its settings wait for the other processes of a run, which may not come here
+            os.environ |= {"YOLO_CONFIG_DIR": private, "WORLD_SIZE": "1"}
+            downloads: Any = import_module("ultralytics.utils.downloads")
+            import_module("ultralytics.nn.tasks")
+            if is_first:
+                import_module("ultralytics.utils").SETTINGS.update(sync=False)
+    except ModuleNotFoundError as error:
+        raise MissingError(
+            f"this needs the package {error.name!r}, which is not installed: pip install 'rgbt-bench[yolo]'"
+        ) from None
+    except ImportError as error:
+        raise MissingError(
+            f"ultralytics is installed and cannot be loaded: {error}. If a system library is missing, install it"
+            " (Debian and Ubuntu: apt-get install libgl1 libglib2.0-0), or reinstall opencv-python-headless after"
+            " opencv-python, which needs none"
+        ) from None
+    downloads.safe_download = _refuse_download
+    downloads.get_github_assets = _refuse_download
+
+
+def _refuse_download(url: Any = "", file: Any = None, dir: Any = None, *others: Any, **more: Any) -> NoReturn:  # noqa: A002
+    """Stand in the place of the library's downloads, with their arguments."""
+    source = str(url or more.get("repo", "a file"))
+    place = Path(file) if file else Path(dir or ".") / source.rpartition("/")[2]
+    raise MissingError(f"ultralytics would fetch {source}, and nothing is fetched here: put that file at {place}")
+
+
+@contextmanager
+def _process_as_before() -> Iterator[None]:
+    """Put back what importing the library changes for everybody in the process."""
+    environment, save = dict(os.environ), torch.save
+    arrays, tensors = np.get_printoptions(), vars(torch._tensor_str.PRINT_OPTS).copy()
+    try:
+        with warnings.catch_warnings():
+            yield
+    finally:
+        for name in set(os.environ) - set(environment):
+            del os.environ[name]
+        os.environ.update(environment)
+        torch.save = save
+        np.set_printoptions(**arrays)
+        torch.set_printoptions(**tensors)  # type: ignore[no-untyped-call]
