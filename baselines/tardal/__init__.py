@@ -1,0 +1,1 @@
+"""TarDAL: target-aware dual adversarial learning, fusion for detection (Liu et al., CVPR 2022)."""
