@@ -88,7 +88,8 @@ def details_of(images: Tensor, mask: Tensor) -> Tensor:
 
 def adversarial_loss(discriminator: nn.Module, fake: Tensor) -> Tensor:
     """Return -E[D(fake)], what the generator makes small; the real part of Eq. 6 and 7 is a constant to it."""
-    return -discriminator(fake).float().mean()
+    judged: Tensor = discriminator(fake)
+    return -judged.float().mean()
 
 
 def discriminator_loss(
@@ -97,11 +98,11 @@ def discriminator_loss(
     """Return the Wasserstein divergence that a discriminator makes small: E[D(fake)] - E[D(real)] + k E[|grad D|^p].
 
     The gradient is taken at `mix * real + (1 - mix) * fake`, with `mix` [B, 1, 1, 1] in 0..1, and |.| is the Euclidean
-    length over an image. Nothing is learnt of `real` and `fake`; `penalty` is k, and `power`, at least
-    2, is p.
-    Source: Wu et al., ECCV 2018; TarDAL Eq. 9 and 10.
+    length over an image. Nothing is learnt of `real` and `fake`; `penalty` is k, and `power`, 2 or
+    more, is p. Source: Wu et al., ECCV 2018; TarDAL Eq. 9 and 10.
     """
     between = (mix * real + (1 - mix) * fake).requires_grad_(True)
     (slopes,) = torch.autograd.grad(discriminator(between).sum(), between, create_graph=True)
     divergence = (slopes.square().flatten(1).sum(1) ** (power / 2)).mean()
-    return discriminator(fake).mean() - discriminator(real).mean() + penalty * divergence
+    loss: Tensor = discriminator(fake).mean() - discriminator(real).mean() + penalty * divergence
+    return loss

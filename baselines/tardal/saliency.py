@@ -15,7 +15,8 @@ def saliency_degree(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     levels = np.arange(LEVELS)
     shares = np.bincount(image.ravel(), minlength=LEVELS) / image.size
     degrees = np.abs(levels[:, None] - levels[None, :]) @ shares
-    return degrees.astype(np.float32)[image]
+    found: NDArray[np.float32] = degrees.astype(np.float32)[image]
+    return found
 
 
 def saliency_weight(thermal: NDArray[np.uint8], luma: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -25,7 +26,8 @@ def saliency_weight(thermal: NDArray[np.uint8], luma: NDArray[np.uint8]) -> NDAr
     """
     ours, theirs = saliency_degree(thermal), saliency_degree(luma)
     total = ours + theirs
-    return np.divide(ours, total, out=np.full_like(total, 0.5), where=total > 0)
+    found: NDArray[np.float32] = np.divide(ours, total, out=np.full_like(total, 0.5), where=total > 0)
+    return found
 
 
 def otsu_threshold(values: NDArray[np.uint8]) -> int:
@@ -57,4 +59,5 @@ def target_mask(thermal: NDArray[np.uint8]) -> NDArray[np.bool_]:
     if degree.max() == 0:
         return np.zeros(thermal.shape, dtype=np.bool_)
     stretched = np.rint(degree * (255 / degree.max())).astype(np.uint8)
-    return (stretched > otsu_threshold(stretched)) & (thermal > thermal.mean())
+    found: NDArray[np.bool_] = (stretched > otsu_threshold(stretched)) & (thermal > thermal.mean())
+    return found

@@ -24,7 +24,7 @@ NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
 def key_map() -> dict[str, str]:
     """Return the name here of every published tensor."""
-    names = {}
+    names: dict[str, str] = {}
     for theirs, (ours, has_norm) in UNITS.items():
         names |= {f"{theirs}.0.{tensor}": f"{ours}.conv.{tensor}" for tensor in CONVOLUTION}
         if has_norm:
