@@ -151,7 +151,7 @@ def test_masks_are_found_by_id_and_by_the_stem_of_the_original(tiny, tmp_path):
     assert by_id.of(part[2], image).sum() == 3 * part[2].width
     labels = [replace(one, source=f"thermal/frame-{place}.png") for place, one in enumerate(part.labels)]
     (tmp_path / "stems").mkdir()
-    for place, one in enumerate(labels):
+    for place in range(len(labels)):
         Image.fromarray(image).save(tmp_path / "stems" / f"frame-{place}.png")
     Masks(str(tmp_path / "stems")).check(labels)
 

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import torch
 from torch import nn
 
-from rgbt_baselines.tardal import task as tardal_task
 from rgbt_baselines.tardal.submission import Tardal
 from rgbt_bench.recipes import load_recipe
 from rgbt_bench.submissions import TrainContext
@@ -56,10 +55,9 @@ def context(dataset, folder, seed=0, **more):
 
 
 def task(dataset, folder, name="tardal-dt", *settings):
-    """Return a small training's task on the CPU, and a stand-in for its accelerator."""
+    """Return a small training's task on the CPU, before it is prepared."""
     torch.manual_seed(0)
-    built = submission(dataset.info, name, *settings).task(context(dataset, folder))
-    return built
+    return submission(dataset.info, name, *settings).task(context(dataset, folder))
 
 
 def plain_accelerator():
@@ -71,6 +69,3 @@ def plain_accelerator():
         backward=lambda loss: loss.backward(),
         clip_grad_norm_=nn.utils.clip_grad_norm_,
     )
-
-
-__all__ = ["SMALL", "TinyDetector", "context", "plain_accelerator", "submission", "tardal_task", "task"]
