@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
+import torch
 from torch import nn
 
 from rgbt_bench.datasets.store import Part
@@ -66,7 +67,9 @@ class Tardal(FusionSubmission):
             return generator
         from ..yolo.detector import build_detector
 
-        return FusionWithDetector(generator, build_detector(self.model.detector, len(self.info.classes)))
+        with torch.device("cpu"):  # the library computes while it builds, which the device "meta" cannot
+            detector = build_detector(self.model.detector, len(self.info.classes))
+        return FusionWithDetector(generator, detector)
 
     def load_pretrained(self, path: Path, network: nn.Module) -> None:
         """Load a weights file of this network, or the published generator where the file ends in .pt or .pth."""

@@ -49,11 +49,10 @@ def test_run_makes_the_direct_training_and_goes_on_from_it(tiny):
 def test_quick_changes_no_loss_and_no_structure(name):
     paper, quick = (load_recipe(name, preset) for preset in ("paper", "quick"))
     assert paper.loss == quick.loss
-    sizes = {"width", "detector"}
+    sizes = {"width"}
     assert {k: v for k, v in paper.model.items() if k not in sizes} == {
         k: v for k, v in quick.model.items() if k not in sizes
     }
-    assert (paper.model["detector"] is None) == (quick.model["detector"] is None)
     assert {**paper.augment, "crop": 0, "crops": 0} == {**quick.augment, "crop": 0, "crops": 0}
 
 
@@ -175,3 +174,11 @@ def test_a_set_without_a_val_part_can_be_trained_on(tiny, tmp_path):
 def test_multiply_adds_at_224_are_those_of_the_convolutions(tiny):
     subject = Tardal(load_recipe("tardal-dt"), tiny.info).latency_subject(1, torch.device("cpu"))
     assert (subject.image_size, subject.macs, subject.parameters) == ((224, 224), 14_840_856_576, 296_577)
+
+
+def test_the_librarys_detector_is_counted_beside_the_generator(tiny):
+    pytest.importorskip("ultralytics")
+    found = Tardal(load_recipe("tardal-ct"), tiny.info).parameters()
+    assert found["generator"] == 296_577
+    assert found["total"] == found["trainable"] == found["generator"] + found["detector"]
+    assert 9.1e6 < found["detector"] < 9.2e6
