@@ -1,6 +1,7 @@
 """TarDAL as a submission: the published generator, or direct, task-oriented and cooperative training."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -12,7 +13,7 @@ from rgbt_bench.errors import BadInputError
 from rgbt_bench.fusion.submission import FusionSubmission
 from rgbt_bench.recipes import Recipe
 from rgbt_bench.schema import DatasetInfo
-from rgbt_bench.submissions import TrainContext
+from rgbt_bench.submissions import LatencySubject, TrainContext
 from rgbt_bench.training.batches import steps_of_epoch, steps_of_training
 from rgbt_bench.training.checkpoints import load_weights
 
@@ -77,6 +78,11 @@ class Tardal(FusionSubmission):
             load_published(path, _generator(network))
         else:
             super().load_pretrained(path, network)
+
+    def latency_subject(self, batch: int, device: torch.device) -> LatencySubject:
+        """Return the fusion alone: a detector learns with it and takes no part in it."""
+        counted = sum(parameter.numel() for parameter in self.model.generator().parameters())
+        return replace(super().latency_subject(batch, device), parameters=counted)
 
     def task(self, context: TrainContext) -> TardalTask:
         """Return the training task.

@@ -171,8 +171,10 @@ def test_a_set_without_a_val_part_can_be_trained_on(tiny, tmp_path):
     assert list(task.validation_batches()) == []
 
 
-def test_multiply_adds_at_224_are_those_of_the_convolutions(tiny):
-    subject = Tardal(load_recipe("tardal-dt"), tiny.info).latency_subject(1, torch.device("cpu"))
+@pytest.mark.usefixtures("tiny_detector")
+@pytest.mark.parametrize("name", ["tardal-dt", "tardal-ct"])
+def test_multiply_adds_and_parameters_are_those_of_the_fusion_alone(tiny, name):
+    subject = Tardal(load_recipe(name), tiny.info).latency_subject(1, torch.device("cpu"))
     assert (subject.image_size, subject.macs, subject.parameters) == ((224, 224), 14_840_856_576, 296_577)
 
 
