@@ -60,7 +60,7 @@ def _submissions() -> list[dict[str, Any]]:
             {
                 "name": name,
                 "submission": recipe.submission,
-                "track": f"{recipe.dataset}/{recipe.task}",
+                "track": f"{parse_dataset_name(recipe.dataset)[0]}/{recipe.task}",
                 "table row": row,
                 "requires": ", ".join(sorted(recipe.requires.values())),
             }

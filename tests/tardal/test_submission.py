@@ -175,7 +175,7 @@ def test_a_set_without_a_val_part_can_be_trained_on(tiny, tmp_path):
 @pytest.mark.parametrize("name", ["tardal-dt", "tardal-ct"])
 def test_multiply_adds_and_parameters_are_those_of_the_fusion_alone(tiny, name):
     subject = Tardal(load_recipe(name), tiny.info).latency_subject(1, torch.device("cpu"))
-    assert (subject.image_size, subject.macs, subject.parameters) == ((224, 224), 14_840_856_576, 296_577)
+    assert (subject.image_size, subject.macs, subject.parameters) == ((768, 1024), 295_776 * 768 * 1024, 296_577)
 
 
 def test_the_librarys_detector_is_counted_beside_the_generator(tiny):
