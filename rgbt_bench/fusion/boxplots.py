@@ -10,6 +10,7 @@ from rgbt_bench.files import write_with
 from rgbt_bench.results import FusionMetrics
 
 _COLUMNS = 4
+_FAR = "noise"
 
 
 def draw_box_plots(path: Path, methods: Mapping[str, FusionMetrics], names: Sequence[str] | None = None) -> None:
@@ -47,17 +48,32 @@ def _draw(axes: Any, name: str, methods: Mapping[str, FusionMetrics], first: Fus
         boxes,
         showmeans=True,
         showfliers=False,
+        widths=0.6,
         medianprops={"color": "tab:orange"},
         meanprops={"marker": "^", "markerfacecolor": "tab:green", "markeredgecolor": "tab:green"},
     )
     labels = [str(box["label"]) for box in boxes]
-    for place, (control, figures) in enumerate(first.controls.items(), len(boxes) + 1):
-        if (value := figures.get(name)) is not None:
+    controls = {control: figures.get(name) for control, figures in first.controls.items()}
+    low, high = _limits(boxes, [value for control, value in controls.items() if control != _FAR])
+    axes.set_ylim(low, high)
+    for place, (control, value) in enumerate(controls.items(), len(boxes) + 1):
+        if value is not None and low <= value <= high:
             axes.plot([place - 0.3, place + 0.3], [value, value], color="tab:gray", linewidth=2)
+        elif value is not None:
+            edge, side = (high, "top") if value > high else (low, "bottom")
+            axes.text(place, edge, f"{value:.3g}", ha="center", va=side, fontsize="x-small", color="tab:gray")
         labels.append(f"({control})")
     axes.set_xticks(range(1, len(labels) + 1), labels, rotation=90, fontsize="x-small")
     axes.set_title(name, fontsize="medium")
     axes.grid(alpha=0.3, axis="y")
+
+
+def _limits(boxes: Sequence[Mapping[str, Any]], controls: Sequence[float | None]) -> tuple[float, float]:
+    """Return the ends of an axis: noise, whose gradients are tenfold, is not to flatten what is looked at."""
+    values = [float(box[end]) for box in boxes for end in ("whislo", "whishi")]
+    values += [value for value in controls if value is not None]
+    margin = 0.06 * (max(values) - min(values)) or 0.5
+    return min(values) - margin, max(values) + margin
 
 
 def _box(label: str, metrics: FusionMetrics, name: str) -> dict[str, object]:

@@ -10,6 +10,7 @@ import numpy as np
 from rgbt_bench.fused_images import Sources
 from rgbt_bench.png_folders import Bytes
 
+DEFINITION: Final = 2  # counted up whenever a control gives other pixels
 Control = Callable[[Sources, str], Bytes]
 
 

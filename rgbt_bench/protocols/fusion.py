@@ -23,7 +23,7 @@ from rgbt_bench.fused_images import (
     source_images,
     write_fused_image,
 )
-from rgbt_bench.fusion.controls import CONTROLS, Control
+from rgbt_bench.fusion.controls import CONTROLS, DEFINITION, Control
 from rgbt_bench.fusion.sheet import draw_fused
 from rgbt_bench.metrics.fusion import METRICS
 from rgbt_bench.metrics.fusion import PROTOCOL as DEFINITIONS
@@ -157,7 +157,7 @@ def control_figures(part: Part, convention: Convention) -> dict[str, dict[str, F
         "protocol": sha256_json(DEFINITIONS),
         "convention": convention.name,
         "metrics": convention.metrics,
-        "controls": list(CONTROLS),
+        "controls": [DEFINITION, *CONTROLS],
         "ids": record.ids_sha256,
         "pixels": [record.rgb_digest, record.thermal_digest],
     }
