@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
+from rgbt_bench.datasets.splits import parse_dataset_name
 from rgbt_bench.errors import BadInputError, unknown_name
 
 _DATASET = ("name", "title", "classes", "tasks", "converted")
