@@ -60,9 +60,10 @@ def _draw(axes: Any, name: str, methods: Mapping[str, FusionMetrics], first: Fus
         if value is not None and low <= value <= high:
             axes.plot([place - 0.3, place + 0.3], [value, value], color="tab:gray", linewidth=2)
         elif value is not None:
-            edge, side = (high, "top") if value > high else (low, "bottom")
-            axes.text(place, edge, f"{value:.3g}", ha="center", va=side, fontsize="x-small", color="tab:gray")
+            edge, side, arrow = (high, "top", "↑") if value > high else (low, "bottom", "↓")
+            axes.text(place, edge, f"{arrow}\n{value:.2g}", ha="center", va=side, fontsize="small", color="tab:gray")
         labels.append(f"({control})")
+    axes.set_xlim(0.4, len(labels) + 0.6)
     axes.set_xticks(range(1, len(labels) + 1), labels, rotation=90, fontsize="x-small")
     axes.set_title(name, fontsize="medium")
     axes.grid(alpha=0.3, axis="y")
