@@ -89,7 +89,9 @@ def known_elsewhere():
     """The names that only plug-ins and data may know: of datasets, baselines and papers."""
     datasets = {path.stem for path in (ROOT / "converters").glob("[!_]*.py")}
     methods = {path.parent.name for path in (ROOT / "baselines").glob("*/recipes")}
-    return datasets | methods | {path.stem for path in (ROOT / "leaderboards" / "papers").glob("*.yaml")}
+    papers = {path.stem for path in (ROOT / "leaderboards" / "papers").glob("*.yaml")}
+    formats = {path.stem for path in (ROOT / "rgbt_bench" / "formats").glob("*.py")}  # one is called as a method is
+    return (datasets | methods | papers) - formats
 
 
 def words_of_code(path):

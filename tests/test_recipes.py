@@ -15,7 +15,7 @@ from rgbt_bench.registry import load_converter, load_submission, recipe_files
 OURS = sorted(recipe_files())
 ONE = "ffkd-teacher-rgb"
 STUDENT = "ffkd-student"
-QUICK_MAY_CHANGE = {"backbone", "freeze_backbones", "train_mode"}
+QUICK_MAY_CHANGE = {"backbone", "detector", "freeze_backbones", "train_mode"}
 GOLDEN = "253b3a951d03251fabeff1d7b9fd3b00572071069aad2970c27a654a7a856dff"
 
 

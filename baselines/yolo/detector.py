@@ -1,8 +1,8 @@
 """Detectors built from ultralytics' own descriptions, with its loss; decoding and NMS that no clock decides."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from rgbt_bench.errors import unknown_name
 from .offline import folder, library
 
 # The library's gains of its anchor-free head (cfg/default.yaml).
-GAINS = {"box": 7.5, "cls": 0.5, "dfl": 1.5}
+GAINS: Mapping[str, float] = MappingProxyType({"box": 7.5, "cls": 0.5, "dfl": 1.5})
 MAX_CANDIDATES = 30_000  # before NMS, as the library
 _SCALES = "nsmlx"
 _FAMILIES = {"yolov5": "cfg/models/v5/yolov5.yaml", "yolov8": "cfg/models/v8/yolov8.yaml"}
@@ -43,12 +43,12 @@ class Found:
     classes: Tensor
 
 
-def build_detector(name: str, classes: int) -> nn.Module:
+def build_detector(name: str, classes: int, gains: Mapping[str, float] = GAINS) -> nn.Module:
     """Return the library's detector of a name such as `yolov5s`, with random weights from torch's generator.
 
     It takes images float32 [B, 3, H, W] in 0..1, H and W multiples of 32, and returns the head's raw output in
-    training mode, and with it the decoded boxes in evaluation mode. `yolov5*` are the variants published as
-    `yolov5*u`, with the anchor-free head.
+    training mode, and with it the decoded boxes in evaluation mode. `gains` weigh the terms of its loss. `yolov5*` are
+    the variants published as `yolov5*u`, with the anchor-free head.
 
     Raises:
         UsageError: an unknown name.
@@ -60,7 +60,7 @@ def build_detector(name: str, classes: int) -> nn.Module:
     # without a number of its own the library would print that it is overridden
     description = {**library("utils").YAML.load(path), "scale": name[-1], "nc": classes, "yaml_file": str(path)}
     built = library("nn.tasks").DetectionModel(description, ch=3, nc=classes, verbose=False)
-    built.args = SimpleNamespace(**GAINS)  # where its loss reads them
+    built.args = SimpleNamespace(**gains)  # where its loss reads them
     built.model[-1].dynamic = True  # else the anchors of one mode of autograd are kept for the next
     detector: nn.Module = built
     return detector
@@ -115,8 +115,3 @@ def _chosen(decoded: Tensor, min_score: float, iou: float, limit: int) -> Found:
     # in double precision, because the classes are told apart by shifting their boxes
     kept = batched_nms(boxes.double(), found[order].double(), classes[order], iou)[:limit]
     return Found(boxes[kept], found[order][kept], classes[order][kept])
-
-
-def count(modules: Sequence[nn.Module]) -> int:
-    """Return the parameters of modules."""
-    return sum(parameter.numel() for module in modules for parameter in module.parameters())

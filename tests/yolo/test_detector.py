@@ -10,7 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 pytest.importorskip("ultralytics")
 
-from rgbt_baselines.yolo.detector import NAMES, Targets, build_detector, count, detect, detection_losses
+from rgbt_baselines.yolo.detector import NAMES, Targets, build_detector, detect, detection_losses
 from rgbt_baselines.yolo.offline import library
 from rgbt_bench.errors import UsageError
 from rgbt_bench.training.pretrained import read_weights
@@ -22,6 +22,10 @@ WEIGHTS = DATA / "weights" / "yolov8n_coco.safetensors"
 def seeded(name="yolov5n", classes=3):
     torch.manual_seed(0)
     return build_detector(name, classes)
+
+
+def count(module):
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def lively(name="yolov5n", classes=3):
@@ -58,12 +62,12 @@ EMPTY = Targets(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), torch.zero
     [("yolov5s", 80, 9_153_152), ("yolov5s", 6, 9_124_514), ("yolov5n", 6, 2_509_634), ("yolov8n", 80, 3_157_200)],
 )
 def test_a_detector_has_its_parameters(name, classes, parameters):
-    assert count([seeded(name, classes)]) == parameters
+    assert count(seeded(name, classes)) == parameters
 
 
 def test_yolov5su_has_the_published_size_and_work():
     detector = seeded("yolov5s", 80).eval()
-    assert round(count([detector]) / 1e6, 2) == 9.15
+    assert round(count(detector) / 1e6, 2) == 9.15
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         detector(torch.zeros(1, 3, 640, 640))
     assert round(counter.get_total_flops() / 1e9, 1) == 24.0
@@ -80,7 +84,7 @@ def test_a_seed_decides_the_start_and_an_unknown_name_is_told():
 def test_a_file_of_the_same_name_in_the_working_folder_is_not_read(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("yolov5n.yaml").write_text("nc: 1\n")
-    assert count([seeded(classes=6)]) == 2_509_634
+    assert count(seeded(classes=6)) == 2_509_634
 
 
 @pytest.mark.parametrize("targets", [TARGETS, EMPTY], ids=["boxes", "no boxes"])

@@ -37,7 +37,7 @@ assert len(detect(detector.eval(), torch.rand(2, 3, 64, 64), 0.0, 0.6, 10)) == 2
 """
 STATE = """
 import json, os, warnings
-import numpy as np, torchvision
+import numpy as np, rgbt_baselines.yolo.submission
 def state():
     shown = [np.get_printoptions(), {**vars(torch._tensor_str.PRINT_OPTS)}]
     return [torch.save.__module__, shown, list(warnings.filters), dict(os.environ)]

@@ -1,0 +1,192 @@
+"""Detection on fused images as a submission: one detector and one budget, whatever has fused."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from rgbt_bench.datasets.store import Part
+from rgbt_bench.datasets.torch_views import clip_boxes
+from rgbt_bench.devices import resolve_device
+from rgbt_bench.errors import BadInputError
+from rgbt_bench.files import sha256_file
+from rgbt_bench.predictions import Detections
+from rgbt_bench.recipes import Recipe, load_recipe
+from rgbt_bench.schema import DatasetInfo
+from rgbt_bench.submissions import LatencySubject, Progress, Requirement, Submission, TrainContext, require_val
+from rgbt_bench.training.accelerator import accelerator
+from rgbt_bench.training.batches import steps_of_epoch, steps_of_training
+from rgbt_bench.training.checkpoints import load_weights
+from rgbt_bench.training.loop import fit
+from rgbt_bench.training.processes import processes
+
+from .config import AugmentSection, LossSection, ModelSection
+from .data import Batch, Batches, collate, evaluation_transform, fused_pair
+from .detector import Found, build_detector, detect
+from .fused import FUSED_FOLDER, fused_images, keep_fused
+from .network import OnFused, fusion_submission, recipe_in
+from .task import DetectorTask
+
+ROLE = "fusion"
+
+
+class YoloOnFused(Submission):
+    """A detector of ultralytics on the images that the recipe's required fusion makes.
+
+    Raises:
+        BadInputError: the recipe requires no fusion or lacks a modality, or the dataset has no boxes.
+    """
+
+    sections = {"model": ModelSection, "augment": AugmentSection, "loss": LossSection}  # noqa: RUF012
+    predicts = "detection"
+
+    def __init__(self, recipe: Recipe, info: DatasetInfo) -> None:
+        super().__init__(recipe, info)
+        self.model = cast(ModelSection, self.config["model"])
+        where = f"recipe {recipe.name}"
+        if set(recipe.requires) != {ROLE}:
+            raise BadInputError(f"{where}: requires.{ROLE} has to name what fuses, and no other role")
+        if set(recipe.modalities) != {"rgb", "thermal"}:
+            raise BadInputError(f"{where}: modalities have to be [rgb, thermal], which are fused")
+        if not info.classes:
+            raise BadInputError(f"{where}: {info.name} has no boxes; choose a dataset that has with --dataset")
+        self._fusing: Recipe | None = None
+
+    def check_required(self, recipes: Mapping[str, Recipe]) -> None:
+        """Refuse what does not fuse.
+
+        Raises:
+            BadInputError: the recipe of the role `fusion` does something else.
+        """
+        fusion_submission(recipes[ROLE], self.info)
+        self._fusing = recipes[ROLE]
+
+    def build(self, fusing: Recipe) -> OnFused:
+        """Return the detector with random weights, and the network of a recipe that fuses."""
+        gains = cast(LossSection, self.config["loss"]).model_dump()
+        detector = build_detector(self.model.detector, len(self.info.classes), gains)
+        return OnFused(detector, fusion_submission(fusing, self.info).build(), fusing)
+
+    def train(self, stage: str, context: TrainContext) -> None:
+        """Make the fused images of the training and validation parts, and train the detector on them from its start."""
+        optimizer, schedule = self.training
+        require_val(self.recipe, context.val)
+        required = context.requirements[ROLE]
+        torch.manual_seed(context.seed)
+        network = self.build(required.recipe)
+        load_weights(required.weights, network.fusion)
+        augment = cast(AugmentSection, self.config["augment"])
+        train = self._batches(network.fusion, required, context, context.train, augment)
+        val = self._batches(network.fusion, required, context, context.val) if context.val else None
+        epoch_steps = steps_of_epoch(train, self.recipe.name, schedule, len(context.train))
+        steps = steps_of_training(epoch_steps, schedule)
+        task = DetectorTask(network, optimizer, steps, train, val, epoch_steps)
+        on = accelerator(context.device, schedule.precision)
+        fit(task, schedule, context.folder, context.seed, on, context.progress)
+
+    def predict(self, weights: Path, part: Part, device: str, progress: Progress) -> Detections:
+        """Return the detections on a part's fused images, in pixels of the samples."""
+        resolved = resolve_device(device)
+        network = self.build(recipe_in(weights))
+        load_weights(weights, network)
+        network.eval().to(resolved)
+        team = processes()
+        places = team.share(range(len(part)))
+        rows: list[tuple[int, Found]] = []
+        for batch in self._as_batches(network.fusion, part, places, resolved):
+            moved = batch.to(resolved)
+            model = self.model
+            found = detect(network.detector, moved.images, model.min_score, model.nms_iou, model.max_detections)
+            for index, scale, one in zip(batch.index.tolist(), batch.scale.tolist(), found, strict=True):
+                labels = part.labels[index]
+                boxes = clip_boxes(one.boxes.cpu().double() * scale, labels.height, labels.width)
+                rows.append((index, Found(boxes, one.scores.cpu(), one.classes.cpu())))
+            progress("predicting", min(len(rows) * team.world, len(part)), len(part))
+        return team.merge(_columns(rows), list(places), len(part))
+
+    def parameters(self) -> dict[str, int]:
+        """Return the parameters of the detector and of the fusion, of both, and of those that are trained."""
+        with torch.random.fork_rng(devices=[]):
+            network = self.build(self._fusion_recipe())
+        detector, fusion = (
+            sum(one.numel() for one in part.parameters()) for part in (network.detector, network.fusion)
+        )
+        trained = sum(one.numel() for one in network.parameters() if one.requires_grad)
+        return {"detector": detector, ROLE: fusion, "total": detector + fusion, "trainable": trained}
+
+    def latency_subject(self, batch: int, device: torch.device) -> LatencySubject:
+        """Return the fusion of fixed random images of the detector's size, and the detector on its result."""
+        network = self.build(self._fusion_recipe()).eval().to(device)
+        side = self.model.image_size
+        generator = torch.Generator().manual_seed(0)
+        images = [torch.rand(batch, 1, side, side, generator=generator).to(device) for _ in range(2)]
+
+        def forward(luma: torch.Tensor, thermal: torch.Tensor) -> object:
+            return network(network.fusion(luma, thermal).clamp(0, 1).repeat(1, 3, 1, 1))
+
+        with FlopCounterMode(display=False) as counter, torch.inference_mode():
+            forward(*(image[:1] for image in images))
+        return LatencySubject(
+            forward=lambda: forward(*images),
+            image_size=(side, side),
+            macs=counter.get_total_flops() // 2,
+            parameters=_count(network),
+            includes="fusion and detector with box decoding, on one size; without colour, letterbox and NMS",
+        )
+
+    def _fusion_recipe(self) -> Recipe:
+        """Return the recipe that fuses: what is asked for here, or without that the registered one."""
+        return self._fusing or load_recipe(self.recipe.requires[ROLE], self.recipe.preset)
+
+    def _batches(
+        self,
+        fusion: nn.Module,
+        required: Requirement,
+        context: TrainContext,
+        part: Part,
+        augment: AugmentSection | None = None,
+    ) -> Batches:
+        device = resolve_device(context.device)
+        made_with = {"weights_sha256": sha256_file(required.weights), "recipe_digest": required.recipe.digest}
+        fused = keep_fused(context.folder / FUSED_FOLDER, fusion, made_with, part, device, context.progress)
+        schedule = self.training.schedule
+        return Batches(part, fused, self.model, schedule.batch_size, schedule.workers, augment, context.seed)
+
+    def _as_batches(
+        self, fusion: nn.Module, part: Part, places: Sequence[int], device: torch.device
+    ) -> Iterator[Batch]:
+        """Yield a part's fused images as the detector's batches, straight from the fusion."""
+        info, model = part.dataset.info, self.model
+        pairs = (
+            evaluation_transform(
+                fused_pair(part[image.index], image.index, image.luma, info, model.colour), None, model.image_size
+            )
+            for image in fused_images(fusion, part, places, device)
+        )
+        while batch := list(islice(pairs, self.training.schedule.batch_size)):
+            yield collate(batch)
+
+
+SUBMISSION = YoloOnFused
+
+
+def _count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _columns(rows: list[tuple[int, Found]]) -> Detections:
+    if not rows:  # more processes than samples
+        return Detections(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 4)), np.zeros(0))
+    corners = np.concatenate([one.boxes.numpy().astype(np.float64) for _, one in rows])
+    sizes = corners[:, 2:] - corners[:, :2]
+    kept = (sizes > 0).all(axis=1)  # clipping to the image can leave a box without area
+    index = np.concatenate([np.full(len(one.scores), sample, dtype=np.int64) for sample, one in rows])
+    labels = np.concatenate([one.classes.numpy().astype(np.int64) for _, one in rows])
+    scores = np.concatenate([one.scores.numpy().astype(np.float64) for _, one in rows])
+    bbox = np.concatenate([corners[:, :2], sizes], axis=1)
+    return Detections(index[kept], labels[kept], bbox[kept], scores[kept])
