@@ -62,6 +62,7 @@ def reproduce(name: str, preset: str = "paper", dataset: str | None = None) -> d
         "preset": preset,
         "dataset": dataset,
         "columns": [column.name for column in table.columns],
+        "measurable": [column.measured is not None for column in table.columns],
         "rows": [
             {
                 "name": row_name,
@@ -91,15 +92,20 @@ def as_text(content: dict[str, Any], style: str, digits: Iterable[int]) -> str:
     comparable = any(figure is not None for row in content["rows"] for figure in row["paper"])
     labels = list(dict.fromkeys(name for row in content["rows"] for name in row["labels"]))
     headers = ["row", *labels]
-    for column in content["columns"]:
-        headers += [f"{column} (paper)", f"{column} (measured)"] if comparable else [column]
+    for column, is_measurable in zip(content["columns"], content["measurable"], strict=True):
+        if comparable:
+            headers += [f"{column} (paper)", *([f"{column} (measured)"] if is_measurable else [])]
+        elif is_measurable:
+            headers.append(column)
     body = []
     for row in content["rows"]:
         cells = [row["name"], *(row["labels"].get(name, "") for name in labels)]
         ours = zip(row["measured"], row["sd"], row["n"], row["interval"], strict=True)
-        for reported, cell, places in zip(row["paper"], ours, digits, strict=True):
-            shown = _shown(*cell, places)
-            cells += ["" if reported is None else str(reported), shown] if comparable else [shown]
+        for reported, cell, places, is_measurable in zip(
+            row["paper"], ours, digits, content["measurable"], strict=True
+        ):
+            cells += ["" if reported is None else str(reported)] if comparable else []
+            cells += [_shown(*cell, places)] if is_measurable else []
         body.append(cells)
     style = "github" if style == "md" else "latex"
     texts = 1 + len(labels)
