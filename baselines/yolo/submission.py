@@ -113,9 +113,7 @@ class YoloOnFused(Submission):
         """Return the parameters of the detector and of the fusion, of both, and of those that are trained."""
         with torch.random.fork_rng(devices=[]):
             network = self.build(self._fusion_recipe())
-        detector, fusion = (
-            sum(one.numel() for one in part.parameters()) for part in (network.detector, network.fusion)
-        )
+        detector, fusion = _count(network.detector), fusing_parameters(network.fusion)
         trained = sum(one.numel() for one in network.parameters() if one.requires_grad)
         return {"detector": detector, ROLE: fusion, "total": detector + fusion, "trainable": trained}
 
@@ -135,7 +133,7 @@ class YoloOnFused(Submission):
             forward=lambda: forward(*images),
             image_size=(side, side),
             macs=counter.get_total_flops() // 2,
-            parameters=_count(network),
+            parameters=_count(network.detector) + fusing_parameters(network.fusion),
             includes="fusion and detector with box decoding, on one size; without colour, letterbox and NMS",
         )
 
@@ -173,6 +171,19 @@ class YoloOnFused(Submission):
 
 
 SUBMISSION = YoloOnFused
+
+
+def fusing_parameters(fusion: nn.Module) -> int:
+    """Return the parameters on the way from the images to the fused one; a module may hold others, as a detector."""
+    parameters = list(fusion.requires_grad_(True).parameters())
+    if not parameters:
+        return 0
+    device = parameters[0].device
+    with torch.enable_grad():
+        fused = fusion(*(torch.zeros(1, 1, 64, 64, device=device) for _ in range(2)))
+        reached = torch.autograd.grad(fused.sum(), parameters, allow_unused=True)
+    fusion.requires_grad_(False)
+    return sum(one.numel() for one, gradient in zip(parameters, reached, strict=True) if gradient is not None)
 
 
 def _count(module: nn.Module) -> int:

@@ -138,6 +138,16 @@ def test_what_is_given_trains_and_the_fusion_stays(tiny):
     assert counted["trainable"] == counted["total"] - 16  # the bins of the library's box distribution
 
 
+@pytest.mark.parametrize("name", ["tardal-dt", "tardal-tt", "ifcnn"])
+def test_a_detector_that_a_fusion_holds_is_not_counted(name, tiny):
+    recipe = load_recipe(name, "quick")
+    whole = load_submission(recipe.submission)(recipe, tiny.info).build()
+    fusing = getattr(whole, "generator", whole)
+    counted = small(tiny.info, f"requires.fusion={name}").parameters()
+    assert counted["fusion"] == sum(one.numel() for one in fusing.parameters()) > 0
+    assert counted["total"] == counted["detector"] + counted["fusion"]
+
+
 def test_detections_are_mapped_to_the_sample(tiny, tmp_path, monkeypatch):
     """A detector that always answers one box of its input has to give that place of the sample."""
     from rgbt_baselines.yolo import submission as module
