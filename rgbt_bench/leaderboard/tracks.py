@@ -46,7 +46,7 @@ class Track(_Record):
     """A track: the official data it is scored on and the protocol; `ranked` is false for the installation check.
 
     A track keyed by pixels has no labels; what is official there are both sources' pixel digests, and nothing ranks.
-    With a `recipe` it is of that recipe alone, in which nothing but what it requires may be changed.
+    With a `recipe` it is of that recipe alone, in which only the paths in `free` may be set, and what it requires.
     """
 
     data: str
@@ -54,6 +54,7 @@ class Track(_Record):
     ranked: bool = True
     key: Literal["labels", "pixels"] = "labels"
     recipe: str | None = None
+    free: tuple[str, ...] = ()
 
 
 class Leaderboard(_Record):
@@ -111,8 +112,8 @@ def standing(
         return "unofficial", f"{track} is scored on the part {data.part}, not {part}"
     if protocol != frozen.protocol or protocol_digest(protocol) != board.protocols[frozen.protocol]:
         return "unofficial", f"the protocol is not the one frozen in leaderboard {VERSION}"
-    if frozen.recipe is not None and not _is_of(model, frozen.recipe):
-        return "unofficial", f"{track} is of the recipe {frozen.recipe} alone, with nothing set but what it requires"
+    if frozen.recipe is not None and not _is_of(model, frozen.recipe, frozen.free):
+        return "unofficial", f"{track} is of {frozen.recipe} alone, where nothing is set but {', '.join(frozen.free)}"
     if skipped:
         return "unofficial", f"{skipped} sample(s) of the set were left out at its conversion"
     if data.ids_sha256 is not None and ids_sha256 != data.ids_sha256:
@@ -126,9 +127,12 @@ def standing(
     return "official", f"scored on the official labels of {track}"
 
 
-def _is_of(model: ModelProvenance | None, recipe: str) -> bool:
-    own = [one for one in model.settings if ":" not in one.partition("=")[0]] if model else []
-    return model is not None and model.recipe == recipe and all(one.startswith("requires.") for one in own)
+def _is_of(model: ModelProvenance | None, recipe: str, free: tuple[str, ...]) -> bool:
+    """Tell whether a model is of a recipe in which only free paths, or what it requires, were set."""
+    if model is None or model.recipe != recipe:
+        return False
+    own = [one.partition("=")[0].strip() for one in model.settings]
+    return all(path in free or ":" in path for path in own)
 
 
 def _standing_of_pixels(track: str, data: OfficialData, pixels: tuple[str, str | None]) -> tuple[Standing, str]:
