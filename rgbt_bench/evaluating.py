@@ -9,6 +9,7 @@ from rgbt_bench.datasets.store import Part
 from rgbt_bench.errors import UsageError
 from rgbt_bench.metrics.fusion.conventions import find_convention
 from rgbt_bench.opening import open_dataset
+from rgbt_bench.progress import Progress, no_progress
 from rgbt_bench.protocols import protocol_of_task
 from rgbt_bench.results import FusionMetrics, Result
 from rgbt_bench.scoring import score_file
@@ -32,7 +33,7 @@ class Evaluation:
     plot: Path | None = None
 
 
-def evaluate_all(asked: Evaluation) -> dict[str, Result]:
+def evaluate_all(asked: Evaluation, progress: Progress = no_progress) -> dict[str, Result]:
     """Score each of the predictions, write what was asked for, and return the results by short names.
 
     Raises:
@@ -46,7 +47,7 @@ def evaluate_all(asked: Evaluation) -> dict[str, Result]:
     _check(asked, task)
     names = short_names(asked.predictions)
     results = {
-        name: score_file(path, part, task, asked.convention or asked.evaluator)
+        name: score_file(path, part, task, asked.convention or asked.evaluator, progress=progress)
         for name, path in zip(names, asked.predictions, strict=True)
     }
     if asked.out is not None:

@@ -12,6 +12,7 @@ from rgbt_bench.devices import describe_device, resolve_device
 from rgbt_bench.errors import BadInputError, BenchError
 from rgbt_bench.files import copy_file, read_json, remove_leftovers, sha256_file, write_json
 from rgbt_bench.locking import locked
+from rgbt_bench.progress import Progress, no_progress
 from rgbt_bench.protocols import find_protocol
 from rgbt_bench.registry import load_submission
 from rgbt_bench.results import (
@@ -32,7 +33,7 @@ from rgbt_bench.runs import (
 )
 from rgbt_bench.scoring import score_file
 from rgbt_bench.sides import Scored
-from rgbt_bench.submissions import Progress, Requirement, Submission, TrainContext, no_progress, require_val
+from rgbt_bench.submissions import Requirement, Submission, TrainContext, require_val
 from rgbt_bench.torchrun import started_together
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def _execute_one(
         durations["predict"] = round(time.monotonic() - began, 3)
         if run.given is not None:
             _keep_weights(run, weights, run.given.sha256)
-        _score(run, submission, dataset, device, path, durations)
+        _score(run, submission, dataset, device, path, durations, named)
     team.wait()
 
 
@@ -143,6 +144,7 @@ def _score(
     device: str,
     predictions: Path,
     durations: Mapping[str, float],
+    progress: Progress,
 ) -> None:
     part, protocol = dataset.part(TEST_PART), find_protocol(run.recipe.protocol)
     trained = run.given is None and run.recipe.training is not None
@@ -155,6 +157,7 @@ def _score(
         val=_val(dataset) if trained else None,
         durations=durations,
         device=describe_device(resolve_device(device)),
+        progress=progress,
     )
     protocol.draw(run.sheet, part, protocol.read(predictions, part))
     result.write(run.folder / RESULT_FILE)

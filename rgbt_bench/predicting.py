@@ -25,10 +25,10 @@ from rgbt_bench.opening import dataset_info, open_dataset
 from rgbt_bench.pictures import draw_found
 from rgbt_bench.png_folders import SUFFIX, Bytes, save_png
 from rgbt_bench.predictions import Detections, canonical_order
+from rgbt_bench.progress import Progress, no_progress
 from rgbt_bench.protocols import find_protocol
 from rgbt_bench.registry import load_submission
 from rgbt_bench.schema import DatasetInfo
-from rgbt_bench.submissions import Progress, no_progress
 
 DRAWN_PAIRS = 24
 

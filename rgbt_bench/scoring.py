@@ -8,6 +8,7 @@ from typing import Any
 from rgbt_bench.datasets.store import Part
 from rgbt_bench.errors import unknown_name
 from rgbt_bench.leaderboard.tracks import PENDING, PROTOCOLS, official_data, protocol_digest, standing
+from rgbt_bench.progress import Progress, no_progress
 from rgbt_bench.protocols import protocol_of_task
 from rgbt_bench.results import DataProvenance, ModelProvenance, Result, hardware, library_versions, now
 
@@ -22,6 +23,7 @@ def score_file(
     val: Part | None = None,
     durations: Mapping[str, float] | None = None,
     device: dict[str, Any] | None = None,
+    progress: Progress = no_progress,
 ) -> Result:
     """Score a predictions file, or a folder of label maps, against one part of a dataset; it is validated whole first.
 
@@ -38,7 +40,7 @@ def score_file(
     protocol.require_labels(part)
     predictions = protocol.read(path, part)
     began = time.monotonic()
-    metrics = protocol.metrics(part, protocol.evidence(part, predictions, engine), engine)
+    metrics = protocol.metrics(part, protocol.evidence(part, predictions, engine, progress), engine, progress)
     spent = dict(durations or {}) | {"score": round(time.monotonic() - began, 3)}
     track = f"{info.name}/{task}"
     record = part.record

@@ -13,6 +13,7 @@ from rgbt_bench.errors import BadInputError, UsageError
 from rgbt_bench.fused_images import FusedImage
 from rgbt_bench.label_maps import LabelMap
 from rgbt_bench.predictions import Detections
+from rgbt_bench.progress import Progress, no_progress
 from rgbt_bench.recipes import Recipe, Training, explain
 from rgbt_bench.schema import DatasetInfo
 
@@ -20,11 +21,6 @@ if TYPE_CHECKING:
     import torch
 
 WEIGHTS_FILE = "weights.safetensors"
-Progress = Callable[[str, int, int], None]
-
-
-def no_progress(stage: str, done: int, total: int) -> None:
-    """Report nothing."""
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from rgbt_bench.launching import Job, Launcher, ended_as_interrupted
 from rgbt_bench.leaderboard.papers import BY_RUNS, find_table
 from rgbt_bench.opening import open_dataset
 from rgbt_bench.plain_yaml import read_mapping
+from rgbt_bench.progress import Progress, no_progress
 from rgbt_bench.recipes import explain, load_recipe
 from rgbt_bench.results import RESULT_FILE, read_result
 from rgbt_bench.runs import MAX_SEED, Run, plan_run, plan_seeds
-from rgbt_bench.submissions import Progress, no_progress
 
 LOG_FILE = "run.log"
 _POLL_S = 0.1

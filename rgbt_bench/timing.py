@@ -12,9 +12,10 @@ from rgbt_bench.errors import UsageError
 from rgbt_bench.files import sha256_json, write_json
 from rgbt_bench.latency import WARM_UP, LatencyReport, Timing, percentile, time_passes
 from rgbt_bench.opening import dataset_info
+from rgbt_bench.progress import Progress
 from rgbt_bench.recipes import Recipe, load_recipe
 from rgbt_bench.registry import load_submission
-from rgbt_bench.submissions import LatencySubject, Progress
+from rgbt_bench.submissions import LatencySubject
 
 if TYPE_CHECKING:
     import torch

@@ -222,9 +222,9 @@ def test_a_run_scored_on_other_classes_is_refused(run, files, bench):
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", [RGBT, "ffkd-student-thermal"])
 def test_a_real_network_finds_on_loose_files_what_it_finds_on_the_set(home, tiny, tiny_folder, bench, tmp_path, recipe):
+    from rgbt_bench.progress import no_progress
     from rgbt_bench.recipes import load_recipe
     from rgbt_bench.registry import load_submission
-    from rgbt_bench.submissions import no_progress
     from rgbt_bench.training.checkpoints import save_weights
 
     torch = pytest.importorskip("torch")

@@ -11,7 +11,7 @@ from label_map_cases import VOID, maps_of, put_maps, truths, without_class
 from rgbt_bench.datasets.splits import split_hash
 from rgbt_bench.errors import BadInputError, MissingError, UsageError
 from rgbt_bench.files import read_json, write_json
-from rgbt_bench.leaderboard.tracks import leaderboard, protocol_digest, standing
+from rgbt_bench.leaderboard.tracks import PROTOCOLS, leaderboard, protocol_digest, standing
 from rgbt_bench.metrics.segmentation import segmentation_figures
 from rgbt_bench.predictions import write_predictions
 from rgbt_bench.printing import console
@@ -283,7 +283,7 @@ def test_a_track_with_a_pending_digest_is_decided_by_its_ids(modality):
 
 def test_what_is_frozen_is_what_the_code_says():
     board = leaderboard()
-    assert board.protocols == {name: protocol_digest(name) for name in ("coco", "miou")}
+    assert board.protocols == {name: protocol_digest(name) for name in PROTOCOLS}
     (published,) = load_converter("mfnet")().published_splits()
     data, ids = board.data["mfnet-test"], published.parts["test"]
     assert (data.samples, data.ids_sha256) == (len(ids), split_hash(ids))
@@ -326,7 +326,7 @@ def test_a_part_with_label_maps_and_no_boxes_says_what_to_score(part):
         ("segmentation", "Did you mean 'segmentation-rgb' or 'segmentation-rgbt'"),
         ("Segmentation-RGBT", "Did you mean 'segmentation-rgbt'"),
         ("fusion-rgbt", "unknown task 'fusion-rgbt'"),
-        ("", "Known: detection-rgb, detection-rgbt, detection-thermal, segmentation-rgb"),
+        ("", "Known: detection-on-fused, detection-rgb, detection-rgbt, detection-thermal, fusion, segmentation-rgb"),
     ],
 )
 def test_a_mistyped_task_is_offered_the_near_ones(task, message):

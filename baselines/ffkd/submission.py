@@ -11,9 +11,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from rgbt_bench.datasets.store import Part
 from rgbt_bench.devices import resolve_device
 from rgbt_bench.predictions import Detections
+from rgbt_bench.progress import Progress
 from rgbt_bench.recipes import Recipe
 from rgbt_bench.schema import DatasetInfo
-from rgbt_bench.submissions import LatencySubject, Progress, Submission, TrainContext, require_val
+from rgbt_bench.submissions import LatencySubject, Submission, TrainContext, require_val
 from rgbt_bench.training.accelerator import accelerator
 from rgbt_bench.training.batches import steps_of_epoch, steps_of_training
 from rgbt_bench.training.checkpoints import load_weights

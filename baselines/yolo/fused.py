@@ -13,7 +13,7 @@ from rgbt_bench.files import read_json, write_json
 from rgbt_bench.fused_images import FusedImage, FusedImages, read_fused_images, source_images, write_fused_image
 from rgbt_bench.fusion.submission import fuse
 from rgbt_bench.png_folders import SUFFIX
-from rgbt_bench.submissions import Progress
+from rgbt_bench.progress import Progress
 from rgbt_bench.training.processes import Processes, processes
 
 FUSED_FOLDER = "fused"

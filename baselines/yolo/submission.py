@@ -16,9 +16,10 @@ from rgbt_bench.devices import resolve_device
 from rgbt_bench.errors import BadInputError
 from rgbt_bench.files import sha256_file
 from rgbt_bench.predictions import Detections
+from rgbt_bench.progress import Progress
 from rgbt_bench.recipes import Recipe, load_recipe
 from rgbt_bench.schema import DatasetInfo
-from rgbt_bench.submissions import LatencySubject, Progress, Requirement, Submission, TrainContext, require_val
+from rgbt_bench.submissions import LatencySubject, Requirement, Submission, TrainContext, require_val
 from rgbt_bench.training.accelerator import accelerator
 from rgbt_bench.training.batches import steps_of_epoch, steps_of_training
 from rgbt_bench.training.checkpoints import load_weights

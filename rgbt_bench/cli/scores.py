@@ -55,7 +55,8 @@ def evaluate(
     from rgbt_bench.evaluating import Evaluation, evaluate_all
 
     asked = Evaluation(predictions, dataset, part, task, evaluator, convention, out, sheet, plot)
-    results = evaluate_all(asked)
+    with console.progress() as report:
+        results = evaluate_all(asked, report)
     if len(results) == 1:
         (result,) = results.values()
         emit(as_json, result.model_dump(mode="json"), lambda: shown.result(result, out))

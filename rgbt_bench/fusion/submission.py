@@ -16,8 +16,9 @@ from rgbt_bench.datasets.store import Part
 from rgbt_bench.devices import resolve_device
 from rgbt_bench.errors import BadInputError
 from rgbt_bench.fused_images import FusedImage, Sources, source_images
+from rgbt_bench.progress import Progress
 from rgbt_bench.recipes import pretrained_file
-from rgbt_bench.submissions import LatencySubject, Progress, Submission, TrainContext, require_val
+from rgbt_bench.submissions import LatencySubject, Submission, TrainContext, require_val
 from rgbt_bench.training.accelerator import accelerator
 from rgbt_bench.training.checkpoints import load_weights, save_weights
 from rgbt_bench.training.loop import fit

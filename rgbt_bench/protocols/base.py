@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from rgbt_bench.datasets.store import Part
+from rgbt_bench.progress import Progress, no_progress
 from rgbt_bench.protocols.measuring import Column, Evidence
 from rgbt_bench.results import AnyMetrics
 from rgbt_bench.schema import DatasetInfo
@@ -64,11 +65,13 @@ class ScoringProtocol(ABC, Generic[P]):
         """Return the files of stored predictions by their place beside a result."""
 
     @abstractmethod
-    def evidence(self, part: Part, predictions: P, evaluator: str | None = None) -> Evidence:
+    def evidence(
+        self, part: Part, predictions: P, evaluator: str | None = None, progress: Progress = no_progress
+    ) -> Evidence:
         """Return the evidence of a part's predictions; without an evaluator it is the first's."""
 
     @abstractmethod
-    def metrics(self, part: Part, evidence: Evidence, evaluator: str) -> AnyMetrics:
+    def metrics(self, part: Part, evidence: Evidence, evaluator: str, progress: Progress = no_progress) -> AnyMetrics:
         """Return the figures with their intervals."""
 
     @abstractmethod

@@ -15,6 +15,7 @@ from rgbt_bench.metrics.detection import CocoFigures, Evaluator, GroundTruth, co
 from rgbt_bench.metrics.resampling import columns, encode, resampled_figures
 from rgbt_bench.pictures import draw_predictions
 from rgbt_bench.predictions import Detections, aliases, read_predictions, write_predictions
+from rgbt_bench.progress import Progress, no_progress
 from rgbt_bench.protocols.base import ScoringProtocol
 from rgbt_bench.protocols.measuring import Column, Evidence, Figures, measured
 from rgbt_bench.results import DetectionMetrics
@@ -96,12 +97,16 @@ class Coco(ScoringProtocol[Detections]):
         """Return the one file."""
         return {self.stored: path}
 
-    def evidence(self, part: Part, predictions: Detections, evaluator: str | None = None) -> CocoEvidence:
+    def evidence(
+        self, part: Part, predictions: Detections, evaluator: str | None = None, progress: Progress = no_progress
+    ) -> CocoEvidence:
         """Return the boxes of labels and detections."""
         classes = len(part.dataset.info.classes)
         return CocoEvidence(ground_truth((labels.objects for labels in part.labels), classes), predictions)
 
-    def metrics(self, part: Part, evidence: Evidence, evaluator: str) -> DetectionMetrics:
+    def metrics(
+        self, part: Part, evidence: Evidence, evaluator: str, progress: Progress = no_progress
+    ) -> DetectionMetrics:
         """Return COCO's figures with their intervals."""
         info = part.dataset.info
         return DetectionMetrics(**measured(part, evidence, self.columns(info), info.classes, evaluator))

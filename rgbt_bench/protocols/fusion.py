@@ -23,13 +23,14 @@ from rgbt_bench.fused_images import (
     source_images,
     write_fused_image,
 )
-from rgbt_bench.fusion.controls import CONTROLS, DEFINITION, Control
+from rgbt_bench.fusion.controls import CONTROLS, DEFINITION
 from rgbt_bench.fusion.sheet import draw_fused
 from rgbt_bench.metrics.fusion import METRICS
 from rgbt_bench.metrics.fusion import PROTOCOL as DEFINITIONS
 from rgbt_bench.metrics.fusion.conventions import CONVENTIONS, Convention, find_convention
 from rgbt_bench.png_folders import Bytes, png_digest
 from rgbt_bench.predictions import aliases
+from rgbt_bench.progress import Progress, no_progress
 from rgbt_bench.protocols.base import ScoringProtocol
 from rgbt_bench.protocols.measuring import Column, Evidence, Figures, measured
 from rgbt_bench.protocols.png_storing import store_pngs, stored_files
@@ -113,12 +114,17 @@ class Fusion(ScoringProtocol[FusedImages]):
         """Return the folder's files."""
         return stored_files(path, self.stored)
 
-    def evidence(self, part: Part, predictions: FusedImages, evaluator: str | None = None) -> FusionEvidence:
+    def evidence(
+        self, part: Part, predictions: FusedImages, evaluator: str | None = None, progress: Progress = no_progress
+    ) -> FusionEvidence:
         """Return the figures of every sample."""
         convention = find_convention(evaluator or self.evaluators[0])
-        return pair_figures(part, convention, lambda place, sources: predictions[place].pixels)
+        told = partial(progress, "scoring")
+        return pair_figures(part, convention, lambda place, sources: predictions[place].pixels, told)
 
-    def metrics(self, part: Part, evidence: Evidence, evaluator: str) -> FusionMetrics:
+    def metrics(
+        self, part: Part, evidence: Evidence, evaluator: str, progress: Progress = no_progress
+    ) -> FusionMetrics:
         """Return the means with their intervals, their spread, and the figures of the controls."""
         if not isinstance(evidence, FusionEvidence):
             raise TypeError(f"evidence of fusion expected, not {type(evidence).__name__}")
@@ -127,7 +133,7 @@ class Fusion(ScoringProtocol[FusedImages]):
             **measured(part, evidence, _columns(evidence.names), (), evaluator),
             spread=spread_of(evidence),
             undefined={name: count for name, count in zip(evidence.names, undefined, strict=True) if count},
-            controls=control_figures(part, find_convention(evaluator)),
+            controls=control_figures(part, find_convention(evaluator), progress),
         )
 
     def draw(self, path: Path, part: Part, predictions: FusedImages) -> None:
@@ -135,7 +141,12 @@ class Fusion(ScoringProtocol[FusedImages]):
         draw_fused(path, part, predictions)
 
 
-def pair_figures(part: Part, convention: Convention, fused: Callable[[int, Sources], Bytes]) -> FusionEvidence:
+def pair_figures(
+    part: Part,
+    convention: Convention,
+    fused: Callable[[int, Sources], Bytes],
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> FusionEvidence:
     """Return a convention's figures of every sample, given `fused(place, sources)`, in threads."""
 
     def one(place: int, sources: Sources) -> list[float]:
@@ -147,30 +158,34 @@ def pair_figures(part: Part, convention: Convention, fused: Callable[[int, Sourc
     with ThreadPoolExecutor(usable_cores()) as pool:
         while chunk := list(islice(pairs, _AT_ONCE)):
             rows += pool.map(lambda pair: one(*pair), chunk)
+            progress(len(rows), len(part))
     return FusionEvidence(convention.metrics, np.array(rows, dtype=np.float64).reshape(len(part), -1))
 
 
-def control_figures(part: Part, convention: Convention) -> dict[str, dict[str, Figure]]:
-    """Return the figures of the controls on a part; they are kept in the user's folder, by what they depend on."""
-    record = part.record
+def control_figures(
+    part: Part, convention: Convention, progress: Progress = no_progress
+) -> dict[str, dict[str, Figure]]:
+    """Return the figures of the controls on a part; each is kept in the user's folder, by what it depends on."""
+    return {name: _kept(part, convention, name, partial(progress, f"control {name}")) for name in CONTROLS}
+
+
+def _kept(part: Part, convention: Convention, name: str, progress: Callable[[int, int], None]) -> dict[str, Figure]:
     depends_on = {
         "protocol": sha256_json(DEFINITIONS),
         "convention": convention.name,
-        "metrics": convention.metrics,
-        "controls": [DEFINITION, *CONTROLS],
-        "ids": record.ids_sha256,
-        "pixels": [record.rgb_digest, record.thermal_digest],
+        "control": [DEFINITION, name],
+        "ids": part.record.ids_sha256,
+        "pixels": [part.record.rgb_digest, part.record.thermal_digest],
     }
     path = paths.home() / CONTROLS_FOLDER / f"{sha256_json(depends_on)}.json"
     try:
-        kept: dict[str, dict[str, Figure]] = read_json(path)
+        kept: dict[str, Figure] = read_json(path)
     except BenchError:
         kept = {}
-    if set(kept) != set(CONTROLS):
-        kept = {
-            name: pair_figures(part, convention, partial(_control, part, control)).figures("").overall
-            for name, control in CONTROLS.items()
-        }
+    if tuple(kept) != convention.metrics:
+        control = CONTROLS[name]
+        made = pair_figures(part, convention, lambda place, sources: control(sources, part.ids[place]), progress)
+        kept = made.figures("").overall
         write_json(path, kept)
     return kept
 
@@ -184,10 +199,6 @@ def spread_of(evidence: FusionEvidence) -> dict[str, Spread]:
             five = np.quantile(known, (0, 0.25, 0.5, 0.75, 1)).tolist()
             found[name] = Spread(**dict(zip(Spread.model_fields, five, strict=True)))
     return found
-
-
-def _control(part: Part, control: Control, place: int, sources: Sources) -> Bytes:
-    return control(sources, part.ids[place])
 
 
 def _columns(names: tuple[str, ...]) -> tuple[Column, ...]:

@@ -30,6 +30,7 @@ from rgbt_bench.metrics.segmentation import (
 )
 from rgbt_bench.png_folders import png_digest
 from rgbt_bench.predictions import aliases
+from rgbt_bench.progress import Progress, no_progress
 from rgbt_bench.protocols.base import ScoringProtocol
 from rgbt_bench.protocols.measuring import Column, Evidence, Figures, measured
 from rgbt_bench.protocols.png_storing import store_pngs, stored_files
@@ -118,7 +119,9 @@ class Miou(ScoringProtocol[LabelMaps]):
         """Return the folder's files."""
         return stored_files(path, self.stored)
 
-    def evidence(self, part: Part, predictions: LabelMaps, evaluator: str | None = None) -> MaskEvidence:
+    def evidence(
+        self, part: Part, predictions: LabelMaps, evaluator: str | None = None, progress: Progress = no_progress
+    ) -> MaskEvidence:
         """Return the pixel counts of every sample."""
         classes = len(part.dataset.info.mask_classes)
         places = {sample_id: place for place, sample_id in enumerate(part.ids)}
@@ -136,7 +139,9 @@ class Miou(ScoringProtocol[LabelMaps]):
                 edges[place] = edge_counts(found.edges, truth)
         return MaskEvidence(matrices, edges)
 
-    def metrics(self, part: Part, evidence: Evidence, evaluator: str) -> SegmentationMetrics:
+    def metrics(
+        self, part: Part, evidence: Evidence, evaluator: str, progress: Progress = no_progress
+    ) -> SegmentationMetrics:
         """Return the figures with their intervals, the confusion matrix and the IoU of edges by threshold."""
         assert isinstance(evidence, MaskEvidence)
         info = part.dataset.info

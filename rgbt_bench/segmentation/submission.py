@@ -17,9 +17,10 @@ from rgbt_bench.devices import resolve_device
 from rgbt_bench.errors import BadInputError
 from rgbt_bench.label_maps import LabelMap
 from rgbt_bench.metrics.edges import stretched
+from rgbt_bench.progress import Progress
 from rgbt_bench.recipes import Recipe, pretrained_file
 from rgbt_bench.schema import DatasetInfo, Modality
-from rgbt_bench.submissions import LatencySubject, Progress, Submission, TrainContext, require_val
+from rgbt_bench.submissions import LatencySubject, Submission, TrainContext, require_val
 from rgbt_bench.training.accelerator import accelerator
 from rgbt_bench.training.batches import steps_of_epoch, steps_of_training
 from rgbt_bench.training.checkpoints import load_weights

@@ -13,9 +13,9 @@ from rgbt_bench.converting import convert
 from rgbt_bench.datasets.store import Dataset
 from rgbt_bench.datasets.torch_views import decode_mask
 from rgbt_bench.plain_yaml import read_mapping
+from rgbt_bench.progress import no_progress
 from rgbt_bench.recipes import Recipe
 from rgbt_bench.registry import recipe_files
-from rgbt_bench.submissions import no_progress
 from rgbt_bench.training.checkpoints import save_weights
 from rgbt_converters.mfnet import Mfnet as Converted
 

@@ -7,10 +7,11 @@ from safetensors.torch import load_file
 
 from rgbt_bench.errors import BadInputError, UsageError
 from rgbt_bench.label_maps import read_label_maps, write_label_map
+from rgbt_bench.progress import no_progress
 from rgbt_bench.schema import Labels
 from rgbt_bench.segmentation.outputs import Outputs
 from rgbt_bench.segmentation.submission import _predict
-from rgbt_bench.submissions import TrainContext, no_progress
+from rgbt_bench.submissions import TrainContext
 from rgbt_bench.training.checkpoints import save_weights
 from rgbt_bench.training.processes import Processes
 from segmentation_cases import Tiny, tiny_net, tiny_recipe

@@ -9,9 +9,9 @@ from rgbt_baselines.yolo.data import Batches
 from rgbt_baselines.yolo.fused import keep_fused
 from rgbt_bench.errors import BadInputError
 from rgbt_bench.fused_images import source_images
+from rgbt_bench.progress import no_progress
 from rgbt_bench.recipes import load_recipe
 from rgbt_bench.registry import load_submission
-from rgbt_bench.submissions import no_progress
 
 CPU = torch.device("cpu")
 SECTION = ModelSection(

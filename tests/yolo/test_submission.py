@@ -19,10 +19,11 @@ from rgbt_bench.errors import BadInputError, MissingError
 from rgbt_bench.harness import execute
 from rgbt_bench.metrics.detection import coco_figures, ground_truth
 from rgbt_bench.predictions import read_predictions
+from rgbt_bench.progress import no_progress
 from rgbt_bench.recipes import load_recipe
 from rgbt_bench.registry import load_submission
 from rgbt_bench.runs import plan_run
-from rgbt_bench.submissions import Requirement, TrainContext, no_progress
+from rgbt_bench.submissions import Requirement, TrainContext
 from rgbt_bench.training.checkpoints import save_weights
 
 NAME = "yolov5s-on-fused"
