@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from .console import figure, figure_table, line
+from .console import line
 
 if TYPE_CHECKING:
     from rgbt_bench.results import AnyMetrics, Figure, Result
@@ -16,18 +16,10 @@ def controls_of(metrics: "AnyMetrics") -> "dict[str, dict[str, Figure]]":
 
 
 def fusion_notes(found: "Result") -> None:
-    """Print the figures of the controls, as whom they were computed, and where a figure is undefined."""
+    """Print what the controls are, as whom the figures were computed, and where one is undefined."""
     metrics = found.metrics
     if metrics.kind != "fusion":
         return
-    controls = metrics.controls
-    figure_table(
-        ["mean", "this", *(f"({name})" for name in controls)],
-        [
-            [name, figure(value), *(figure(one.get(name)) for one in controls.values())]
-            for name, value in metrics.figures.items()
-        ],
-    )
     line(CONTROLS_NOTE)
     if metrics.undefined:
         told = ", ".join(f"{name} of {count:,}" for name, count in metrics.undefined.items())

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 def result(found: "Result", where: Path | None, sheet: Path | None = None, hint: str = "") -> None:
     """Print a result's figures, their standing, where it and its contact sheet lie, and what to write next time."""
     metrics, intervals = found.metrics, found.metrics.intervals
+    controls = controls_of(metrics)
     figure_table(
-        ["", "all", *metrics.subsets],
+        ["", "all", *metrics.subsets, *(f"({name})" for name in controls)],
         [
             [
                 name,
@@ -26,6 +27,7 @@ def result(found: "Result", where: Path | None, sheet: Path | None = None, hint:
                     _with_interval(one[name], intervals.subsets[subset][name])
                     for subset, one in metrics.subsets.items()
                 ),
+                *(figure(one.get(name)) for one in controls.values()),
             ]
             for name, value in metrics.figures.items()
         ],
