@@ -3,9 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+_LINEAR = 0.1  # a symmetric logarithmic axis is linear between this and its negative
+
 
 def draw_curves(history: list[dict[str, Any]], path: Path) -> None:
-    """Draw every loss term over the epochs, training solid and validation dashed, on a logarithmic axis."""
+    """Draw every loss term over the epochs, training solid and validation dashed, on a logarithmic axis.
+
+    Where a term is not positive, the axis is symmetric.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 4), layout="constrained")
@@ -19,7 +24,11 @@ def draw_curves(history: list[dict[str, Any]], path: Path) -> None:
             axes.plot(epochs, [row["val"].get(name) for row in history], color=colour, linestyle="--")
     axes.set_xlabel("epoch")
     axes.set_ylabel("loss (solid: train, dashed: val)")
-    axes.set_yscale("log")
+    values = [value for row in history for part in ("train", "val") for value in row[part].values()]
+    if all(value > 0 for value in values):
+        axes.set_yscale("log")
+    else:  # the terms of a GAN change their sign
+        axes.set_yscale("symlog", linthresh=_LINEAR)
     axes.grid(alpha=0.3)
     # beside the axes: eight curves leave no free corner inside
     axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
