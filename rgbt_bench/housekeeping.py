@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from rgbt_bench import paths
 from rgbt_bench.errors import UsageError, enumerate_faults, unknown_name
 from rgbt_bench.finding import DELETED, RunFolder, find_run, runs_under
-from rgbt_bench.runs import CHECKPOINT_FOLDER, LOCK_FILE, OUTPUTS_FOLDER
+from rgbt_bench.runs import CHECKPOINT_FOLDER, FUSED_FOLDER, LOCK_FILE, OUTPUTS_FOLDER
 
 STATES = ("done", "to evaluate", "to resume", "to train", "running")
 KEY = 12
@@ -22,6 +22,7 @@ DAY = 86_400.0
 _MADE_AGAIN = {
     CHECKPOINT_FOLDER: "checkpoint of a finished run",
     OUTPUTS_FOLDER: "outputs of a finished run, kept for its students",
+    FUSED_FOLDER: "fused images that a finished run was trained on",
 }
 
 

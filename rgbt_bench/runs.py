@@ -21,6 +21,7 @@ RUN_FILE = "run.json"
 SHEET_FILE = "predictions.png"
 CHECKPOINT_FOLDER = "checkpoint"
 OUTPUTS_FOLDER = "outputs"  # of a frozen teacher, kept on disk for its students
+FUSED_FOLDER = "fused"  # what a detector on fused images was trained on
 CHECKPOINT_FILE = "state.json"  # in that folder, written last: without it there is no checkpoint
 LOCK_FILE = ".lock"
 MAX_SEED = 2**32 - 1

@@ -16,7 +16,6 @@ from rgbt_bench.png_folders import SUFFIX
 from rgbt_bench.progress import Progress
 from rgbt_bench.training.processes import Processes, processes
 
-FUSED_FOLDER = "fused"
 RECORD_FILE = "fusion.json"
 
 

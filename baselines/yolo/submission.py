@@ -18,6 +18,7 @@ from rgbt_bench.files import sha256_file
 from rgbt_bench.predictions import Detections
 from rgbt_bench.progress import Progress
 from rgbt_bench.recipes import Recipe, load_recipe
+from rgbt_bench.runs import FUSED_FOLDER
 from rgbt_bench.schema import DatasetInfo
 from rgbt_bench.submissions import LatencySubject, Requirement, Submission, TrainContext, require_val
 from rgbt_bench.training.accelerator import accelerator
@@ -29,7 +30,7 @@ from rgbt_bench.training.processes import processes
 from .config import AugmentSection, LossSection, ModelSection
 from .data import Batch, Batches, collate, evaluation_transform, fused_pair
 from .detector import Found, build_detector, detect
-from .fused import FUSED_FOLDER, fused_images, keep_fused
+from .fused import fused_images, keep_fused
 from .network import OnFused, fusion_submission, recipe_in
 from .task import DetectorTask
 

@@ -11,7 +11,6 @@ from safetensors.torch import load_file, save_file
 pytest.importorskip("ultralytics")
 
 from rgbt_baselines.yolo.detector import Found, build_detector
-from rgbt_baselines.yolo.fused import FUSED_FOLDER
 from rgbt_baselines.yolo.network import recipe_in
 from rgbt_baselines.yolo.submission import YoloOnFused
 from rgbt_bench.datasets.store import Dataset, Part
@@ -22,7 +21,7 @@ from rgbt_bench.predictions import read_predictions
 from rgbt_bench.progress import no_progress
 from rgbt_bench.recipes import load_recipe
 from rgbt_bench.registry import load_submission
-from rgbt_bench.runs import plan_run
+from rgbt_bench.runs import FUSED_FOLDER, plan_run
 from rgbt_bench.submissions import Requirement, TrainContext
 from rgbt_bench.training.checkpoints import save_weights
 
