@@ -19,6 +19,15 @@ from rgbt_bench.sources import is_stray
 
 SUFFIX: Final = ".png"
 EDGES_FOLDER: Final = "edges"  # of label maps, beside their files
+_DEPTHS: Final = {
+    "1": "1-bit grey",
+    "L;2": "2-bit grey",
+    "L;4": "4-bit grey",
+    "I;16B": "16-bit grey",
+    "LA;16B": "16-bit grey",
+    "RGB;16B": "16-bit RGB",
+    "RGBA;16B": "16-bit RGB",
+}
 COLOURED: Final = frozenset({"RGB", "RGBA", "LA", "PA", "CMYK", "YCbCr"})
 
 Bytes = NDArray[np.uint8]
@@ -104,9 +113,8 @@ def is_scaled(opened: Pillow.Image) -> bool:
 
 
 def depth(opened: Pillow.Image) -> str:
-    """Return what a picture has in place of 8-bit grey, in a few words."""
-    grey = {"1": 1, "L;2": 2, "L;4": 4, "I;16B": 16}.get(_raw_mode(opened))
-    return f"{grey}-bit grey" if grey else f"mode {opened.mode}"
+    """Return what a picture has in place of 8-bit grey, in a few words; of 16-bit colours a decoder keeps 8."""
+    return _DEPTHS.get(_raw_mode(opened), f"mode {opened.mode}")
 
 
 def _raw_mode(opened: Pillow.Image) -> str:
