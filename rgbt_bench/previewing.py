@@ -11,7 +11,7 @@ from rgbt_bench.boxes import iou, match
 from rgbt_bench.datasets.sheet import spread
 from rgbt_bench.datasets.splits import dataset_name
 from rgbt_bench.datasets.store import Part
-from rgbt_bench.errors import BadInputError
+from rgbt_bench.errors import BadInputError, UsageError
 from rgbt_bench.finding import RunFolder
 from rgbt_bench.fused_images import FusedImages
 from rgbt_bench.fusion.sheet import draw_fused
@@ -52,13 +52,19 @@ def preview(
     Raises:
         MissingError: the run is not finished, or its dataset is not here.
         BadInputError: the labels at hand are not those of the result, or the predictions are not.
+        UsageError: `worst` of fused images.
     """
     part = scored_part(run, dataset)
     predictions = scored_predictions(run, part)
     if isinstance(predictions, FusedImages):
+        if worst:
+            raise UsageError(
+                f"{run.label}: no fused image is the worst, for fusion metrics rank nothing; leave --worst out"
+            )
         places = spread(len(part), pairs)
         draw_fused(out, part, predictions, chosen=places)
-        return {"run": run.label, "sheet": str(out), "pairs": [{"sample_id": part.ids[place]} for place in places]}
+        rows = [{"sample_id": part.ids[place], "illumination": part.labels[place].illumination} for place in places]
+        return {"run": run.label, "sheet": str(out), "pairs": rows}
     if isinstance(predictions, LabelMaps):
         rows = draw_masks(out, part, predictions, pairs, worst)
         return {"run": run.label, "sheet": str(out), "pairs": rows}

@@ -13,7 +13,10 @@ _STYLES: Mapping[str, str] = {"ok": "green", "missing": "cyan", "note": "yellow"
 
 
 def predicted(content: dict[str, Any], out: Path | None, draw: Path | None) -> None:
-    """Print the detections of each pair, or the share of its pixels that each class has."""
+    """Print the detections of each pair, the share of its pixels that each class has, or what it was fused into."""
+    if any("fused" in pair for pair in content["pairs"]):
+        _predicted_fusion(content, out, draw)
+        return
     if "min_score" not in content:
         _predicted_maps(content, out, draw)
         return
@@ -40,8 +43,19 @@ def _predicted_maps(content: dict[str, Any], out: Path | None, draw: Path | None
     _written(("written into", out), ("drawn to", draw))
 
 
+def _predicted_fusion(content: dict[str, Any], out: Path | None, draw: Path | None) -> None:
+    line(f"{content['run']}, fused images", style="bold")
+    for pair in content["pairs"]:
+        line(f"{pair['rgb']} + {pair['thermal']} ({pair['width']}x{pair['height']}): {pair['fused']}")
+    _written(("written into", out), ("drawn to", draw))
+
+
 def preview(content: dict[str, Any]) -> None:
     """Print what is on a preview."""
+    if any("mean_iou" not in row and "hits" not in row for row in content["pairs"]):
+        figure_table(["pair", "illumination"], [[row["sample_id"], row["illumination"]] for row in content["pairs"]])
+        line(f"drawn to {content['sheet']}")
+        return
     if "iou" not in content:
         maps = [
             [row["sample_id"], row["illumination"], figure(row["mean_iou"]), figure(row["wrong"])]

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from rgbt_bench import paths
+from rgbt_bench import __version__, paths
 from rgbt_bench.datasets.store import Part
 from rgbt_bench.errors import BadInputError, BenchError
 from rgbt_bench.files import read_json, sha256_json, write_json
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 CONTROLS_FOLDER: Final = "controls"
 _AT_ONCE: Final = 32  # pairs in memory
+_KEPT: Final = TypeAdapter(dict[str, Figure], config=ConfigDict(strict=True))
 
 Floats = NDArray[np.float64]
 
@@ -173,14 +175,15 @@ def _kept(part: Part, convention: Convention, name: str, progress: Callable[[int
     depends_on = {
         "protocol": sha256_json(DEFINITIONS),
         "convention": convention.name,
+        "version": __version__,  # of the conventions, which no digest covers
         "control": [DEFINITION, name],
         "ids": part.record.ids_sha256,
         "pixels": [part.record.rgb_digest, part.record.thermal_digest],
     }
     path = paths.home() / CONTROLS_FOLDER / f"{sha256_json(depends_on)}.json"
     try:
-        kept: dict[str, Figure] = read_json(path)
-    except BenchError:
+        kept = _KEPT.validate_python(read_json(path))
+    except (BenchError, ValidationError):  # missing, or damaged
         kept = {}
     if tuple(kept) != convention.metrics:
         control = CONTROLS[name]
