@@ -107,10 +107,7 @@ def plan_run(
     own += others.pop(recipe_path(name).stem, ())
     planned: dict[str, Run] = {}
     run = _plan(name, dataset, preset, seed, own, others, home or paths.runs_home(), (), planned)
-    known = {one.recipe.name for one in planned.values()}
-    unused = sorted(others.keys() - known)
-    if unused:
-        raise unknown_name("recipe in --set", unused[0], known)
+    _require_used(others, {one.recipe.name for one in planned.values()})
     return run
 
 
@@ -145,21 +142,35 @@ def settled_recipe(name: str, preset: str = "paper", settings: tuple[str, ...] =
     """
     own, others = _split_settings(settings)
     own += others.pop(recipe_path(name).stem, ())
-    return _settle(name, preset, own, others, ())
+    known: set[str] = set()
+    recipe = _settle(name, preset, own, others, (), known)
+    _require_used(others, known)
+    return recipe
 
 
 def _settle(
-    name: str, preset: str, own: tuple[str, ...], others: Mapping[str, tuple[str, ...]], above: tuple[str, ...]
+    name: str,
+    preset: str,
+    own: tuple[str, ...],
+    others: Mapping[str, tuple[str, ...]],
+    above: tuple[str, ...],
+    known: set[str],
 ) -> Recipe:
     if name in above:
         raise circle((*above, name))
     recipe = load_recipe(name, preset, own)
-    return recipe.building_on(
-        {
-            role: _settle(required, preset, others.get(recipe_path(required).stem, ()), others, (*above, name)).digest
-            for role, required in recipe.requires.items()
-        }
-    )
+    known.add(recipe.name)
+    below = {}
+    for role, required in recipe.requires.items():
+        theirs = others.get(recipe_path(required).stem, ())
+        below[role] = _settle(required, preset, theirs, others, (*above, name), known).digest
+    return recipe.building_on(below)
+
+
+def _require_used(others: Mapping[str, tuple[str, ...]], known: set[str]) -> None:
+    """Raise a UsageError where a setting is of a recipe that is not among those that are built on."""
+    if unused := sorted(others.keys() - known):
+        raise unknown_name("recipe in --set", unused[0], known)
 
 
 def require_key(run: Run, key: str) -> None:

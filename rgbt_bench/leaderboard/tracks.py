@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from ruamel.yaml import YAML
 
 from rgbt_bench.datasets.splits import DEFAULT_SPLIT
+from rgbt_bench.errors import BenchError
 from rgbt_bench.files import sha256_json
 from rgbt_bench.metrics import detection, fusion, segmentation
 from rgbt_bench.results import ModelProvenance, Standing
@@ -128,11 +129,19 @@ def standing(
 
 
 def _is_of(model: ModelProvenance | None, recipe: str, free: tuple[str, ...]) -> bool:
-    """Tell whether a model is of a recipe in which only free paths, or what it requires, were set."""
+    """Tell whether a model is of a registered recipe in which only free paths, or what it requires, were set."""
+    from rgbt_bench.runs import settled_recipe  # which needs this module
+
     if model is None or model.recipe != recipe:
         return False
     own = [one.partition("=")[0].strip() for one in model.settings]
-    return all(path in free or ":" in path for path in own)
+    if not all(path in free or ":" in path for path in own):
+        return False
+    try:
+        # a recipe file of the same name may hold anything
+        return settled_recipe(recipe, model.preset, model.settings).digest == model.recipe_digest
+    except BenchError:
+        return False
 
 
 def _standing_of_pixels(track: str, data: OfficialData, pixels: tuple[str, str | None]) -> tuple[Standing, str]:
