@@ -11,6 +11,7 @@ from rgbt_bench.registry import load_submission
 def count_networks(names: Sequence[str], preset: str = "paper", size: tuple[int, int] | None = None) -> dict[str, Any]:
     """Return parameters and MACs of recipes' networks as JSON-ready rows, each with its ratios to the first.
 
+    A ratio to nothing, as of a network without parameters, is None.
     MACs are of one forward pass of one pair, at the recipe's image size or at `size` (height, width), which needs a
     recipe that has `model.image_size` as two sides. They count convolutions and matrix products, as torch's
     FlopCounterMode does, and halve its floating-point operations.
@@ -34,8 +35,12 @@ def count_networks(names: Sequence[str], preset: str = "paper", size: tuple[int,
                 "image_size": list(subject.image_size),
                 "parameters": subject.parameters,
                 "macs": subject.macs,
-                "parameters_ratio": subject.parameters / first["parameters"],
-                "macs_ratio": subject.macs / first["macs"],
+                "parameters_ratio": _ratio(subject.parameters, first["parameters"]),
+                "macs_ratio": _ratio(subject.macs, first["macs"]),
             }
         )
     return {"preset": preset, "networks": rows}
+
+
+def _ratio(one: int, first: int) -> float | None:
+    return one / first if first else None

@@ -17,7 +17,8 @@ from rgbt_bench.devices import resolve_device
 from rgbt_bench.errors import BadInputError
 from rgbt_bench.fused_images import FusedImage, Sources, source_images
 from rgbt_bench.progress import Progress
-from rgbt_bench.recipes import pretrained_file
+from rgbt_bench.recipes import Recipe, pretrained_file
+from rgbt_bench.schema import DatasetInfo
 from rgbt_bench.submissions import LatencySubject, Submission, TrainContext, require_val
 from rgbt_bench.training.accelerator import accelerator
 from rgbt_bench.training.checkpoints import load_weights, save_weights
@@ -57,19 +58,22 @@ class FusionSubmission(Submission):
     predicts = "fusion"
     must_train = False
 
+    def __init__(self, recipe: Recipe, info: DatasetInfo) -> None:
+        super().__init__(recipe, info)
+        if sorted(recipe.modalities) != ["rgb", "thermal"]:
+            raise BadInputError(f"recipe {recipe.name}: modalities: fusion is of both; write [rgb, thermal]")
+        if recipe.training is not None and type(self).task is FusionSubmission.task:
+            raise BadInputError(
+                f"recipe {recipe.name}: {recipe.submission} is not trained here; leave optimizer and schedule out"
+            )
+
     @abstractmethod
     def build(self) -> nn.Module:
         """Return the network with random weights."""
 
     def task(self, context: TrainContext) -> Task:
-        """Return the training task.
-
-        Raises:
-            BadInputError: this method is not trained here.
-        """
-        raise BadInputError(
-            f"recipe {self.recipe.name}: {self.recipe.submission} is not trained here; leave optimizer and schedule out"
-        )
+        """Return the training task; a method that is trained here has its own."""
+        raise NotImplementedError
 
     def initialise(self, network: nn.Module) -> None:
         """Load what the recipe's `pretrained` names: a safetensors file of this very network, or nothing.

@@ -178,13 +178,17 @@ def counted(content: dict[str, Any]) -> None:
                 "+".join(row["modalities"]),
                 "x".join(map(str, row["image_size"])),
                 f"{row['parameters']:,}",
-                f"{row['parameters_ratio']:.2f}",
+                _ratio(row["parameters_ratio"]),
                 f"{row['macs'] / 1e9:.2f}",
-                f"{row['macs_ratio']:.2f}",
+                _ratio(row["macs_ratio"]),
             ]
             for row in content["networks"]
         ],
     )
+
+
+def _ratio(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
 
 
 def table(content: dict[str, Any], text: str, style: str) -> None:
