@@ -4,17 +4,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rgbt_bench import paths
 from rgbt_bench.datasets.loose import is_pairs_folder, open_pairs
 from rgbt_bench.datasets.store import Part
-from rgbt_bench.errors import UsageError
+from rgbt_bench.errors import BadInputError, MissingError, UsageError
 from rgbt_bench.metrics.fusion.conventions import find_convention
 from rgbt_bench.opening import open_dataset
 from rgbt_bench.progress import Progress, no_progress
 from rgbt_bench.protocols import protocol_of_task
 from rgbt_bench.results import FusionMetrics, Result
+from rgbt_bench.runs import TEST_PART
 from rgbt_bench.scoring import score_file
 
 FUSION = "fusion"
+_BOXES = "detection-rgbt"
+_MAPS = "segmentation-rgbt"
 _PICTURES = (".png",)
 
 
@@ -24,7 +28,7 @@ class Evaluation:
 
     predictions: Sequence[Path]
     dataset: str
-    part: str = "test"
+    part: str = TEST_PART
     task: str | None = None
     evaluator: str | None = None
     convention: str | None = None
@@ -45,15 +49,24 @@ def evaluate_all(asked: Evaluation, progress: Progress = no_progress) -> dict[st
     task = asked.task or _task(asked, part)
     protocol_of_task(task)
     _check(asked, task)
-    names = short_names(asked.predictions)
-    results = {
-        name: score_file(path, part, task, asked.convention or asked.evaluator, progress=progress)
-        for name, path in zip(names, asked.predictions, strict=True)
-    }
+    results = _score(asked, part, task, progress)
     if asked.out is not None:
-        results[names[0]].write(asked.out)
+        next(iter(results.values())).write(asked.out)
     _draw(asked, part, results)
     return results
+
+
+def _score(asked: Evaluation, part: Part, task: str, progress: Progress) -> dict[str, Result]:
+    names = short_names(asked.predictions)
+    try:
+        return {
+            name: score_file(path, part, task, asked.convention or asked.evaluator, progress=progress)
+            for name, path in zip(names, asked.predictions, strict=True)
+        }
+    except BadInputError as error:
+        if asked.task is None and task == _MAPS:
+            raise BadInputError(f"{error}\nthey were taken for label maps; of fused images say --task fusion") from None
+        raise
 
 
 def short_names(paths: Sequence[Path]) -> list[str]:
@@ -74,16 +87,27 @@ def short_names(paths: Sequence[Path]) -> list[str]:
 
 def _part(asked: Evaluation) -> Part:
     folder = Path(asked.dataset).expanduser()
-    return open_pairs(folder).part() if is_pairs_folder(folder) else open_dataset(asked.dataset).part(asked.part)
+    # a bare name may be that of a folder here, the original for one, and still mean the set at home
+    is_at_home = folder.name == asked.dataset and (paths.datasets_home() / folder / paths.RECORD_FILE).is_file()
+    if is_at_home or not is_pairs_folder(folder):
+        return open_dataset(asked.dataset).part(asked.part)
+    if asked.part != TEST_PART:
+        raise UsageError(f"--part {asked.part}: {folder} is a folder of pairs, which has no parts; leave it out")
+    return open_pairs(folder).part()
 
 
 def _task(asked: Evaluation, part: Part) -> str:
     """Return what predictions are where nobody says it."""
-    if asked.convention is not None or asked.plot is not None:
-        return FUSION
+    for path in asked.predictions:
+        if not path.exists():
+            raise MissingError(f"{path}: no such file or folder")
+    info = part.dataset.info
+    only_fusion = not (info.classes or info.mask_classes)
+    if only_fusion or any(one is not None for one in (asked.convention, asked.plot, asked.sheet)):
+        return FUSION if only_fusion or all(path.is_dir() for path in asked.predictions) else _BOXES
     if not all(path.is_dir() for path in asked.predictions):
-        return "detection-rgbt"
-    return "segmentation-rgbt" if part.dataset.info.mask_classes else FUSION
+        return _BOXES
+    return _MAPS if info.mask_classes else FUSION
 
 
 def _check(asked: Evaluation, task: str) -> None:
@@ -100,6 +124,9 @@ def _check(asked: Evaluation, task: str) -> None:
     for option, place in (("--out", asked.out), ("--sheet", asked.sheet), ("--plot", asked.plot)):
         if place is not None:
             _check_place(option, place, asked.predictions)
+    places = [place.resolve() for place in (asked.out, asked.sheet, asked.plot) if place is not None]
+    if len(set(places)) < len(places):
+        raise UsageError("--out, --sheet and --plot: two of them are one file; name another")
     for option, place in (("--sheet", asked.sheet), ("--plot", asked.plot)):
         if place is not None and place.suffix.lower() not in _PICTURES:
             raise UsageError(f"{option} {place}: name a .png file")

@@ -72,8 +72,8 @@ FAULTS = {
     "evaluate MAPS --dataset sample --part tst": (2, "Did you mean 'test'"),
     "evaluate MAPS --dataset sample --out HERE": (2, "is a folder; name a file in it"),
     "evaluate MAPS --dataset sample --out MAPS": (2, "is a folder; name a file in it"),
-    "evaluate MAPS --dataset sample --out MAPS/result.json": (2, "is among the label maps"),
-    "evaluate MAPS --dataset sample --out MAPS/sample_test_0000.png": (2, "is among the label maps"),
+    "evaluate MAPS --dataset sample --out MAPS/result.json": (2, "is among the predictions"),
+    "evaluate MAPS --dataset sample --out MAPS/sample_test_0000.png": (2, "is among the predictions"),
     "run mfnet-thermal --preset quick --dataset sample --set protocol=coco": (
         3, "the protocol coco scores detection, and the submission mfnet does segmentation"
     ),

@@ -52,18 +52,19 @@ class PairFiles:
 class LoosePairs(Dataset):
     """Pairs of files read as an unlabelled dataset of one part; `info` is that of the set a model was trained on.
 
-    Sample ids are the pairs' places, six digits. Every file is decoded once and checked before anything is predicted.
-    Where there is no RGB file, the sample has a black picture in its place, which a model without RGB does not read.
+    Sample ids are `ids`, or without them the pairs' places, six digits. Every file is decoded once and checked before
+    anything is predicted. Where there is no RGB file, the sample has a black picture in its place, which a model
+    without RGB does not read.
 
     Raises:
         BadInputError: files that cannot be used; each is named.
     """
 
-    def __init__(self, files: Sequence[PairFiles], info: DatasetInfo) -> None:
+    def __init__(self, files: Sequence[PairFiles], info: DatasetInfo, ids: Sequence[str] | None = None) -> None:
         self.root = Path()
         self.split = DEFAULT_SPLIT
         self.files = tuple(files)
-        ids = [f"{place:06d}" for place in range(len(self.files))]
+        ids = [f"{place:06d}" for place in range(len(self.files))] if ids is None else list(ids)
         self._places = {sample_id: place for place, sample_id in enumerate(ids)}
         sizes, faults = {}, []
         for sample_id, pair in zip(ids, self.files, strict=True):
@@ -144,7 +145,7 @@ def is_pairs_folder(folder: Path) -> bool:
 
 
 def open_pairs(folder: Path) -> LoosePairs:
-    """Return the pairs of equal stems in a folder's two folders, such as `visible` and `infrared`.
+    """Return the pairs in a folder's two folders, such as `visible` and `infrared`; their equal stems are their ids.
 
     Raises:
         UsageError: several folders of one modality.
@@ -156,7 +157,7 @@ def open_pairs(folder: Path) -> LoosePairs:
             listed = " and ".join(path.name for path in folders)
             raise UsageError(f"{folder}: {listed} can both hold the {modality} images; take one of them away")
     files = pair_files(found["rgb"], found["thermal"], ("rgb", "thermal"), "fusion")
-    return LoosePairs(files, _PAIRS)
+    return LoosePairs(files, _PAIRS, [Path(one.name).stem for one in files])
 
 
 def _modality_folders(folder: Path) -> dict[str, list[Path]]:
