@@ -13,6 +13,7 @@ from rgbt_bench.datasets.splits import dataset_name
 from rgbt_bench.datasets.store import Dataset, Part
 from rgbt_bench.errors import BadInputError, UsageError, unknown_name
 from rgbt_bench.leaderboard.tracks import protocol_digest
+from rgbt_bench.metrics.fusion_catalogue import METRICS
 from rgbt_bench.opening import open_dataset
 from rgbt_bench.protocols import find_protocol
 from rgbt_bench.protocols.base import ScoringProtocol
@@ -80,7 +81,7 @@ def compare(
     opened = open_dataset(dataset) if dataset is not None else None
     sides = [find_side(text, preset, opened.name if opened else None) for text in texts]
     _require_comparable(sides, part)
-    protocol = _protocol(sides)
+    protocol = _protocol(sides, opened, metric)
     scored_on = _part(sides, opened, part, protocol)
     names, metric = _figures(protocol, scored_on, metric)
     cut = blocks([labels.scene for labels in scored_on.labels])
@@ -99,7 +100,7 @@ def compare(
                 "figures": {name: asdict(one) for name, one in differences.items()},
             }
         )
-    _judge(pairs, cut)
+    _judge(pairs, cut, protocol.ranks)
     undefined = _undefined(names, [one.resampled for one in evaluated.values()])
     return {
         "metric": metric,
@@ -144,12 +145,16 @@ def _figures(protocol: ScoringProtocol[Any], part: Part, metric: str | None) -> 
     return names, metric or names[0]
 
 
-def _protocol(sides: Sequence[Side]) -> ScoringProtocol[Any]:
-    """Return the protocol of all sides: that of their results, and of bare predictions what their form says."""
+def _protocol(sides: Sequence[Side], opened: Dataset | None, metric: str | None) -> ScoringProtocol[Any]:
+    """Return the protocol of all sides: that of their results, and of bare predictions what their form says.
+
+    A folder is of label maps, unless the set has none or the metric is one of fused images.
+    """
+    are_fused = metric in METRICS or (opened is not None and not opened.info.mask_classes)
     found: dict[str, str] = {}
     for side in sides:
         for one in side.scored:
-            bare = "miou" if one.predictions.is_dir() else "coco"
+            bare = ("fusion" if are_fused else "miou") if one.predictions.is_dir() else "coco"
             found.setdefault(one.result.protocol["name"] if one.result else bare, side.name)
     if len(found) > 1:
         (first, its), (second, theirs) = list(found.items())[:2]
@@ -242,21 +247,23 @@ def _defined(value: float) -> Figure:
     return None if np.isnan(value) else float(value)
 
 
-def _judge(pairs: list[dict[str, Any]], cut: Blocks) -> None:
+def _judge(pairs: list[dict[str, Any]], cut: Blocks, ranks: bool) -> None:
     """Add Holm's p-values over all pairs, and a verdict on the second of each."""
     tested = [pair for pair in pairs if pair["p"] is not None]
     for pair, adjusted in zip(tested, holm([pair["p"] for pair in tested]), strict=True):
         pair["p_holm"] = adjusted
     for pair in pairs:
         pair.setdefault("p_holm", None)
-        pair["verdict"] = _verdict(pair["p_holm"], pair["difference"], len(pair["seeds"]), cut)
+        pair["verdict"] = _verdict(pair["p_holm"], pair["difference"], len(pair["seeds"]), cut, ranks)
 
 
-def _verdict(p: float | None, difference: Figure, seed_pairs: int, cut: Blocks) -> str:
+def _verdict(p: float | None, difference: Figure, seed_pairs: int, cut: Blocks, ranks: bool) -> str:
     if p is None or difference is None:
         return f"not tested: {cut.too_few}" if cut.too_few else "not tested: the figure is not defined"
     if p >= SIGNIFICANCE:
         return "tie"
     if seed_pairs < LEAST_SEED_PAIRS:
         return f"differs on this test set, {'one seed' if seed_pairs == 1 else f'{seed_pairs} seeds'}"
+    if not ranks:
+        return "higher" if difference > 0 else "lower"
     return "better" if difference > 0 else "worse"

@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 
 from cli_cases import only_object
 from model_cases import contents
-from rgbt_bench.comparing import compare
+from rgbt_bench.comparing import _judge, compare
 from rgbt_bench.converting import convert
 from rgbt_bench.datasets.store import Dataset
 from rgbt_bench.errors import BadInputError
@@ -28,6 +28,7 @@ from rgbt_bench.protocols import find_protocol
 from rgbt_bench.protocols.fusion import FusionEvidence, control_figures
 from rgbt_bench.results import FusionMetrics, read_result
 from rgbt_bench.runs import plan_run
+from rgbt_bench.statistics import blocks
 from rgbt_bench.training.processes import Processes
 from test_comparing import Spread
 
@@ -154,7 +155,8 @@ def test_enough_scenes_give_intervals_around_the_figures(home):
     folder = home / "datasets" / "sample"
     convert(Spread(), None, folder)
     dataset = Dataset(folder)
-    metrics = execute(plan_run("average", dataset, "quick"), dataset, "cpu").metrics
+    runs = [plan_run(name, dataset, "quick") for name in ("average", "max")]
+    metrics, _ = (execute(run, dataset, "cpu").metrics for run in runs)
     for name, value in metrics.figures.items():
         interval = metrics.intervals.figures[name]
         if value is None:
@@ -162,6 +164,14 @@ def test_enough_scenes_give_intervals_around_the_figures(home):
         else:
             assert interval[0] <= value <= interval[1]
             assert interval[0] < interval[1]
+    folders = [str(run.folder / "predictions") for run in runs]
+    (told,) = compare(folders, str(folder), metric="SD")["pairs"]
+    assert told["verdict"] == "differs on this test set, one seed"
+    cut = blocks([str(place) for place in range(12)])
+    for step, ranks, word in ((0.1, False, "higher"), (-0.1, False, "lower"), (0.1, True, "better")):
+        pair = {"p": 0.001, "difference": step, "seeds": [[seed, seed] for seed in range(5)]}
+        _judge([pair], cut, ranks)
+        assert pair["verdict"] == word  # of CE or Nabf, lower would be better, and fusion metrics rank nothing
 
 
 def test_the_same_run_again_does_nothing_and_elsewhere_it_gives_the_same_bits(done, home, tmp_path):

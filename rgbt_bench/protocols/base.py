@@ -25,6 +25,7 @@ class ScoringProtocol(ABC, Generic[P]):
     stored: ClassVar[str]  # the file or folder of a run's predictions
     what: ClassVar[str]  # it in a few words
     unit: ClassVar[str]  # of the main figure
+    ranks: ClassVar[bool] = True  # higher figures are better
     evaluators: ClassVar[tuple[str, ...]]  # the first is taken where nobody asks for one
     evaluators_agree: ClassVar[bool] = True  # on every figure
     modalities: ClassVar[tuple[str, ...]] = ("rgbt", "rgb", "thermal")  # a track each; none where the task says all

@@ -82,6 +82,7 @@ class Fusion(ScoringProtocol[FusedImages]):
     stored = "predictions"
     what = "the fused images that were scored"
     unit = "entropy of the fused image in bits; it ranks nothing"
+    ranks = False
     evaluators = tuple(one.name for one in CONVENTIONS)
     evaluators_agree = False
     labels_name = ""
