@@ -198,9 +198,11 @@ def test_noise_depends_on_the_sample_alone():
     assert levels.min() > 400
 
 
-def control_file(home):
-    (path,) = (home / "controls").glob("*.json")
-    return path
+def kept_controls(home):
+    """The file of each control by its name; they are told apart by what is in them."""
+    files = {path: read_json(path) for path in (home / "controls").glob("*.json")}
+    found = read_result(next(home.glob("runs/sample/max-quick/*/result.json"))).metrics.controls
+    return {name: path for name, one in found.items() for path, content in files.items() if content == one}
 
 
 def scored(dataset, folder, evaluator="rgbt-bench"):
@@ -209,11 +211,11 @@ def scored(dataset, folder, evaluator="rgbt-bench"):
 
 
 def test_controls_are_computed_once(done, home, monkeypatch):
-    path = control_file(home)  # five runs left one
-    told = path.stat().st_mtime_ns
+    told = {name: path.stat().st_mtime_ns for name, path in kept_controls(home).items()}
+    assert list(told) == list(CONTROLS)
     monkeypatch.setattr("rgbt_bench.protocols.fusion.CONTROLS", dict.fromkeys(CONTROLS))  # which cannot be called
     scored(Dataset(home / "datasets" / "sample"), done["max"].folder / "predictions")
-    assert path.stat().st_mtime_ns == told
+    assert {name: path.stat().st_mtime_ns for name, path in kept_controls(home).items()} == told
 
 
 DAMAGES = {
@@ -222,25 +224,26 @@ DAMAGES = {
     "number": "5",
     "null": "null",
     "list": "[]",
-    "names alone": '["infrared", "visible", "average", "max", "noise"]',
-    "no figures": '{"infrared": {}, "visible": {}, "average": {}, "max": {}, "noise": {}}',
-    "other figures": '{"infrared": {"EN": 1}, "visible": {"EN": 1}, "average": {"EN": 1}, "max": {"EN": 1},'
-    ' "noise": {"EN": 1}}',
-    "text": json.dumps({name: dict.fromkeys(METRICS, "7.2") for name in CONTROLS}),
-    "truth": json.dumps({name: dict.fromkeys(METRICS, True) for name in CONTROLS}),
+    "names alone": json.dumps(list(METRICS)),
+    "no figures": "{}",
+    "other figures": '{"EN": 1.0}',
+    "another order": json.dumps(dict.fromkeys(reversed(METRICS), 1.0)),
+    "text": json.dumps(dict.fromkeys(METRICS, "7.2")),
+    "truth": json.dumps(dict.fromkeys(METRICS, True)),
 }
 
 
 @pytest.mark.parametrize("kind", DAMAGES)
-def test_damaged_controls_are_computed_anew(done, home, monkeypatch, kind):
-    path, found = control_file(home), find_convention("rgbt-bench")
+def test_a_damaged_control_is_computed_anew(done, home, monkeypatch, kind):
+    whole, found = read_result(done["max"].folder / "result.json").metrics.controls, find_convention("rgbt-bench")
+    path = kept_controls(home)["average"]
     path.write_text(DAMAGES[kind])
     evidence = FusionEvidence(found.metrics, np.full((12, len(found.metrics)), 7.25))
     monkeypatch.setattr("rgbt_bench.protocols.fusion.pair_figures", lambda *_: evidence)
+    anew = dict.fromkeys(METRICS, 7.25)
     part = Dataset(home / "datasets" / "sample").part("test")
-    expected = {name: dict.fromkeys(METRICS, 7.25) for name in CONTROLS}
-    assert control_figures(part, found) == expected
-    assert read_json(path) == expected
+    assert control_figures(part, found) == whole | {"average": anew}
+    assert read_json(path) == anew
 
 
 def test_controls_of_another_definition_convention_or_pixels_are_others(done, home, monkeypatch):
@@ -248,9 +251,9 @@ def test_controls_of_another_definition_convention_or_pixels_are_others(done, ho
     folder = done["max"].folder / "predictions"
     monkeypatch.setitem(find_protocol("fusion").metrics.__globals__["DEFINITIONS"], "definition", 2)
     scored(dataset, folder)
-    assert len(list((home / "controls").iterdir())) == 2
+    assert len(list((home / "controls").iterdir())) == 10
     found = scored(dataset, folder, "cddfuse")
-    assert len(list((home / "controls").iterdir())) == 3
+    assert len(list((home / "controls").iterdir())) == 15
     assert found.controls["max"] == found.figures
     assert set(found.figures) < {*METRICS, "MSE"}
 
