@@ -38,6 +38,13 @@ def test_the_macs_of_one_convolution_are_those_counted_by_hand():
     assert count_networks(["mfnet-rgbt"])["networks"][0]["macs"] == counter.get_total_flops() // 2
 
 
+def test_a_ratio_to_nothing_is_none_and_prints_as_nothing(bench):
+    rows = count_networks(["average", "laplacian", "ifcnn"])["networks"]
+    assert {row["parameters_ratio"] for row in rows} == {row["macs_ratio"] for row in rows} == {None}
+    code, out, _ = bench("count", "average", "ifcnn")
+    assert (code, "None" in out, "83,587" in out) == (0, False, True)
+
+
 @pytest.mark.parametrize(
     ("names", "options", "kind", "message"),
     [

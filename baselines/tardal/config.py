@@ -133,9 +133,14 @@ def check_sections(
     """Refuse sections that do not go together, or with the dataset.
 
     Raises:
+        UsageError: an unknown detector.
         BadInputError: so it is; the message names the fields.
     """
     where = f"recipe {recipe.name}"
+    if model.detector is not None:
+        from ..yolo.detector import require_detector
+
+        require_detector(model.detector)
     if (model.detector is not None) != (loss.detection is not None):
         raise BadInputError(f"{where}: model.detector and loss.detection go together")
     if model.detector is not None and not info.classes:

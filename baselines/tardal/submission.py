@@ -79,6 +79,11 @@ class Tardal(FusionSubmission):
         else:
             super().load_pretrained(path, network)
 
+    def kept_recipe(self) -> Recipe:
+        """Return the recipe without paths: the folder of masks is one, too."""
+        kept = super().kept_recipe()
+        return kept.model_copy(update={"model": {**kept.model, "masks": None}})
+
     def latency_subject(self, batch: int, device: torch.device) -> LatencySubject:
         """Return the fusion alone: a detector learns with it and takes no part in it."""
         counted = sum(parameter.numel() for parameter in self.model.generator().parameters())

@@ -104,7 +104,7 @@ class TardalTask(Task):
         self.model.train()
 
     def losses(self, batch: Batch) -> Losses:
-        """Return the terms of the generator's loss and their weighted sum `total`; those of weight 0 are left out."""
+        """Return the terms of the generator's loss and their weighted `total`, without SSIM or pixels of weight 0."""
         fused = self.generator(batch.luma, batch.thermal)
         total = fused.new_zeros(())
         terms: Losses = {}

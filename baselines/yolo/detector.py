@@ -43,6 +43,12 @@ class Found:
     classes: Tensor
 
 
+def require_detector(name: str) -> None:
+    """Raise a UsageError unless there is a detector of this name; nothing is imported for it."""
+    if name not in NAMES:
+        raise unknown_name("detector", name, NAMES)
+
+
 def build_detector(name: str, classes: int, gains: Mapping[str, float] = GAINS) -> nn.Module:
     """Return the library's detector of a name such as `yolov5s`, with random weights from torch's generator.
 
@@ -54,8 +60,7 @@ def build_detector(name: str, classes: int, gains: Mapping[str, float] = GAINS) 
         UsageError: an unknown name.
         MissingError: ultralytics is not installed.
     """
-    if name not in NAMES:
-        raise unknown_name("detector", name, NAMES)
+    require_detector(name)
     path = folder() / _FAMILIES[name[:-1]]
     # without a number of its own the library would print that it is overridden
     description = {**library("utils").YAML.load(path), "scale": name[-1], "nc": classes, "yaml_file": str(path)}

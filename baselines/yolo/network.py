@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import cast
 
 import torch
 from pydantic import ValidationError
@@ -32,6 +33,8 @@ class OnFused(nn.Module):
         self.detector = detector
         self.fusion = fusion.eval().requires_grad_(False)
         self.register_buffer(RECIPE_TENSOR, _as_tensor(recipe))
+        # a file's own bytes are kept, of whatever length: recipes of a later version may have more fields
+        self.register_load_state_dict_pre_hook(_make_room)  # type: ignore[no-untyped-call]
 
     def forward(self, images: Tensor) -> object:
         """Return the detector's outputs."""
@@ -79,7 +82,12 @@ def recipe_in(weights: Path) -> Recipe:
         raise BadInputError(f"{weights}: {error}") from None
 
 
+def _make_room(module: nn.Module, tensors: dict[str, Tensor], prefix: str, *others: object) -> None:
+    found = tensors.get(prefix + RECIPE_TENSOR)
+    if found is not None:
+        cast(OnFused, module).fusion_recipe = torch.empty_like(found, device=cast(OnFused, module).fusion_recipe.device)
+
+
 def _as_tensor(recipe: Recipe) -> Tensor:
-    """Return what of a recipe decides how its network is built, as JSON in uint8; no path of this machine is in it."""
-    kept = recipe.model_copy(update={"pretrained": "none", "requires": {}, "quick": {}, "paper": None})
-    return torch.frombuffer(bytearray(canonical_json(kept.model_dump(mode="json")).encode()), dtype=torch.uint8)
+    """Return a recipe as JSON in uint8."""
+    return torch.frombuffer(bytearray(canonical_json(recipe.model_dump(mode="json")).encode()), dtype=torch.uint8)

@@ -29,7 +29,7 @@ from rgbt_bench.training.processes import processes
 
 from .config import AugmentSection, LossSection, ModelSection
 from .data import Batch, Batches, collate, evaluation_transform, fused_pair
-from .detector import Found, build_detector, detect
+from .detector import Found, build_detector, detect, require_detector
 from .fused import fused_images, keep_fused
 from .network import OnFused, fusion_submission, recipe_in
 from .task import DetectorTask
@@ -41,6 +41,7 @@ class YoloOnFused(Submission):
     """A detector of ultralytics on the images that the recipe's required fusion makes.
 
     Raises:
+        UsageError: an unknown detector.
         BadInputError: the recipe requires no fusion or lacks a modality, or the dataset has no boxes.
     """
 
@@ -50,6 +51,7 @@ class YoloOnFused(Submission):
     def __init__(self, recipe: Recipe, info: DatasetInfo) -> None:
         super().__init__(recipe, info)
         self.model = cast(ModelSection, self.config["model"])
+        require_detector(self.model.detector)
         where = f"recipe {recipe.name}"
         if set(recipe.requires) != {ROLE}:
             raise BadInputError(f"{where}: requires.{ROLE} has to name what fuses, and no other role")
@@ -72,7 +74,8 @@ class YoloOnFused(Submission):
         """Return the detector with random weights, and the network of a recipe that fuses."""
         gains = cast(LossSection, self.config["loss"]).model_dump()
         detector = build_detector(self.model.detector, len(self.info.classes), gains)
-        return OnFused(detector, fusion_submission(fusing, self.info).build(), fusing)
+        fusion = fusion_submission(fusing, self.info)
+        return OnFused(detector, fusion.build(), fusion.kept_recipe())
 
     def train(self, stage: str, context: TrainContext) -> None:
         """Make the fused images of the training and validation parts, and train the detector on them from its start."""
@@ -94,7 +97,8 @@ class YoloOnFused(Submission):
     def predict(self, weights: Path, part: Part, device: str, progress: Progress) -> Detections:
         """Return the detections on a part's fused images, in pixels of the samples."""
         resolved = resolve_device(device)
-        network = self.build(recipe_in(weights))
+        self._fusing = recipe_in(weights)  # which may be another than the recipe's own, and is what is then counted
+        network = self.build(self._fusing)
         load_weights(weights, network)
         network.eval().to(resolved)
         team = processes()
@@ -142,7 +146,7 @@ class YoloOnFused(Submission):
         )
 
     def _fusion_recipe(self) -> Recipe:
-        """Return the recipe that fuses: what is asked for here, or without that the registered one."""
+        """Return the recipe that fuses: what predicted or is asked for here, or without that the registered one."""
         return self._fusing or load_recipe(self.recipe.requires[ROLE], self.recipe.preset)
 
     def _batches(

@@ -95,6 +95,10 @@ class FusionSubmission(Submission):
         """Load a weights file into the network; a subclass that knows published files reads them, too."""
         load_weights(path, network)
 
+    def kept_recipe(self) -> Recipe:
+        """Return the recipe as weights of others that hold this network keep it: enough to build it, and no path."""
+        return self.recipe.model_copy(update={"pretrained": "none", "requires": {}, "quick": {}, "paper": None})
+
     def train(self, stage: str, context: TrainContext) -> None:
         """Train from the recipe's start to the end of its schedule."""
         torch.manual_seed(context.seed)

@@ -34,9 +34,13 @@ def predicted(content: dict[str, Any], out: Path | None, draw: Path | None) -> N
 
 
 def _predicted_maps(content: dict[str, Any], out: Path | None, draw: Path | None) -> None:
-    line(f"{content['run']}, share of each class", style="bold")
+    has_classes = any("pixels" in pair for pair in content["pairs"])
+    line(f"{content['run']}{', share of each class' if has_classes else ''}", style="bold")
     for pair in content["pairs"]:
         files = " + ".join(name for name in (pair["rgb"], pair["thermal"]) if name)
+        if "pixels" not in pair:  # fused images have no classes
+            line(f"{files} ({pair['width']}x{pair['height']}): fused")
+            continue
         whole = pair["width"] * pair["height"]
         shares = ", ".join(f"{name} {count / whole:.1%}" for name, count in pair["pixels"].items() if count)
         line(f"{files} ({pair['width']}x{pair['height']}): {shares}")

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from rgbt_baselines.tardal.model import FusionWithDetector, Generator
 from rgbt_baselines.tardal.submission import Tardal
 from rgbt_baselines.tardal.weights import key_map
-from rgbt_bench.errors import BadInputError
+from rgbt_bench.errors import BadInputError, UsageError
 from rgbt_bench.harness import execute
 from rgbt_bench.recipes import load_recipe
 from rgbt_bench.runs import in_order, plan_run
@@ -141,6 +141,11 @@ def test_what_does_not_go_together_is_refused_by_name(tiny, message):
     with pytest.raises(BadInputError) as caught:
         Tardal(load_recipe(name, "paper", tuple(settings)), tiny.info)
     assert message in str(caught.value)
+
+
+def test_an_unknown_detector_is_refused_before_a_start_is_trained(tiny):
+    with pytest.raises(UsageError, match="unknown detector 'yolov9s'"):
+        submission(tiny.info, "tardal-ct", "model.detector=yolov9s")
 
 
 def test_detection_needs_a_dataset_with_boxes(tiny):

@@ -14,7 +14,7 @@ from rgbt_baselines.yolo.detector import Found, build_detector
 from rgbt_baselines.yolo.network import recipe_in
 from rgbt_baselines.yolo.submission import YoloOnFused
 from rgbt_bench.datasets.store import Dataset, Part
-from rgbt_bench.errors import BadInputError, MissingError
+from rgbt_bench.errors import BadInputError, MissingError, UsageError
 from rgbt_bench.harness import execute
 from rgbt_bench.metrics.detection import coco_figures, ground_truth
 from rgbt_bench.predictions import read_predictions
@@ -23,7 +23,7 @@ from rgbt_bench.recipes import load_recipe
 from rgbt_bench.registry import load_submission
 from rgbt_bench.runs import FUSED_FOLDER, plan_run
 from rgbt_bench.submissions import Requirement, TrainContext
-from rgbt_bench.training.checkpoints import save_weights
+from rgbt_bench.training.checkpoints import load_weights, save_weights
 
 NAME = "yolov5s-on-fused"
 SMALL = ("model.image_size=64", "schedule.batch_size=6", "schedule.epochs=2")
@@ -220,10 +220,39 @@ def test_weights_of_something_else_are_refused(tiny, tmp_path):
             submission.predict(path, part, "cpu", no_progress)
 
 
-def test_no_path_of_this_machine_is_in_the_weights(tiny, tmp_path):
-    recipe = load_recipe("average").model_copy(update={"pretrained": "/home/somebody/secret.pth"})
+@pytest.mark.parametrize("name", ["average", "tardal-dt"])
+def test_no_path_of_this_machine_is_in_the_weights(name, tiny):
+    settings = ("model.masks=/home/somebody/masks",) if name == "tardal-dt" else ()
+    recipe = load_recipe(name, "quick", settings).model_copy(update={"pretrained": "/home/somebody/secret.pth"})
     network = small(tiny.info).build(recipe)
     assert "somebody" not in bytes(network.fusion_recipe.tolist()).decode()
+
+
+def test_weights_whose_recipe_is_written_in_other_words_are_read(tiny, tmp_path):
+    path = tmp_path / "weights.safetensors"
+    network = small(tiny.info).build(load_recipe("average"))
+    save_weights(path, network)
+    words = json.dumps(json.loads(bytes(network.fusion_recipe.tolist())), indent=2).encode()
+    save_file({**load_file(path), "fusion_recipe": torch.frombuffer(bytearray(words), dtype=torch.uint8)}, path)
+    load_weights(path, network)
+    assert bytes(network.fusion_recipe.tolist()) == words
+    assert recipe_in(path).name == "average"
+
+
+def test_what_fused_is_counted_after_predicting_whatever_the_recipe_names(tiny, tmp_path):
+    fusing = load_recipe("tardal-dt", "quick", ("model.width=4",))
+    save_weights(tmp_path / "weights.safetensors", small(tiny.info).build(fusing))
+    submission = small(tiny.info)
+    assert submission.parameters()["fusion"] == 0
+    submission.predict(tmp_path / "weights.safetensors", tiny.part("test"), "cpu", no_progress)
+    counted = sum(one.numel() for one in load_submission("tardal")(fusing, tiny.info).build().parameters())
+    assert submission.parameters()["fusion"] == counted
+
+
+def test_an_unknown_detector_is_refused_before_anything_is_fused(tiny, home):
+    with pytest.raises(UsageError, match="Did you mean 'yolov5x'"):
+        execute(plan(tiny, "model.detector=yolov5z"), tiny, "cpu")
+    assert not (home / "runs").exists()
 
 
 def test_the_paper_preset_builds_yolov5s(tiny):
