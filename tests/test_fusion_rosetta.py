@@ -43,7 +43,9 @@ def test_the_script_prints_a_table_of_a_control_and_of_a_folder(script, tmp_path
             (tmp_path / folder).mkdir(exist_ok=True)
             Image.fromarray(image).save(tmp_path / folder / f"{stem}.png")
     folders = [str(tmp_path / name) for name in ("rgb", "thermal", "fused")]
-    options = ["infrared", "--every", "2", "--convention", "cddfuse", "--jpeg", "95", "--colour"]
+    (tmp_path / "pairs.txt").write_text("c\na\n")
+    (tmp_path / "rgb" / "b.png").unlink()  # reading a pair that is not listed would fail
+    options = ["infrared", "--list", str(tmp_path / "pairs.txt"), "--convention", "cddfuse", "--jpeg", "95", "--colour"]
     monkeypatch.setattr(sys, "argv", ["fusion_rosetta.py", *folders, *options])
     script.main()
     lines = capsys.readouterr().out.splitlines()

@@ -1,11 +1,12 @@
-"""Print what each fusion convention says of the same fused images, as Markdown: means over pairs.
+r"""Print what each fusion convention says of the same fused images, as Markdown: means over pairs.
 
 FUSED is a folder of PNG files under the stems of the thermal images, or the name of one of rgbt-bench's controls.
 Without --convention there is a table of metrics by conventions for each FUSED, with it one of metrics by FUSED. --jpeg
 saves each fused image as JPEG and reads it again before it is scored; --colour gives it the colour of the RGB image
 (Pillow's YCbCr).
 
-    python docs/measurements/fusion_rosetta.py crop_LR_visible cropinfrared average --every 4 --most 40
+    python docs/measurements/fusion_rosetta.py crop_LR_visible cropinfrared average \
+        --list converters/splits/roadscene_heldout.txt
 """
 
 import argparse
@@ -63,10 +64,15 @@ def read(folder: Path, stem: str, mode: str) -> Bytes:
         return np.asarray(image.convert(mode))
 
 
+def listed(file: str) -> list[str]:
+    """Return the stems that a file names, one a line."""
+    return Path(file).read_text(encoding="utf-8").split()
+
+
 def triples(options: argparse.Namespace, fused: str) -> Iterator[Triple]:
     """Yield RGB, thermal and fused images of the chosen pairs."""
-    stems = sorted(path.stem for path in options.thermal.iterdir())[:: options.every][: options.most]
-    for stem in stems:
+    every = sorted(path.stem for path in options.thermal.iterdir())
+    for stem in every if options.list is None else options.list:
         rgb, thermal = read(options.rgb, stem, "RGB"), read(options.thermal, stem, "L")
         if fused in CONTROLS:
             image = CONTROLS[fused](Sources(rgb, luma_of(rgb), thermal), stem)
@@ -97,8 +103,7 @@ def main() -> None:
     parser.add_argument("rgb", type=Path)
     parser.add_argument("thermal", type=Path)
     parser.add_argument("fused", nargs="+")
-    parser.add_argument("--every", type=int, default=1, help="take every Nth pair of the sorted stems, from the first")
-    parser.add_argument("--most", type=int, default=None, help="take so many pairs at most")
+    parser.add_argument("--list", type=listed, metavar="FILE", help="the stems of the pairs, one a line (default: all)")
     parser.add_argument("--convention", type=find_convention, default=None)
     parser.add_argument("--jpeg", type=int, default=None, metavar="QUALITY")
     parser.add_argument("--colour", action="store_true")
