@@ -121,6 +121,7 @@ def _execute_one(
     named: Progress = lambda stage, done, total: progress(f"{run.recipe.name}: {stage}", done, total)  # noqa: E731
     if run.given is not None:
         durations, weights = {}, run.given.fetch()
+        submission.check_given(weights)
         if team.is_main:
             _write_run(run, None)
     else:

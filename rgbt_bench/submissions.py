@@ -118,6 +118,13 @@ class Submission(ABC):
             BadInputError: one that will not do.
         """
 
+    def check_given(self, weights: Path) -> None:  # noqa: B027
+        """Refuse weights from elsewhere that are of this network and not of this recipe.
+
+        Raises:
+            BadInputError: so they are.
+        """
+
     def stages(self) -> tuple[str, ...]:
         """Return the names of the training stages, in order."""
         return ("train",)

@@ -15,6 +15,7 @@ SMALL = (
     "augment.crop=32",
     "augment.crops=1",
     "schedule.batch_size=4",
+    "schedule.workers=0",
     "schedule.epochs=2",
     "optimizer.schedule=constant",
     "optimizer.gamma=null",

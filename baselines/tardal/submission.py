@@ -48,6 +48,7 @@ class Tardal(FusionSubmission):
         Raises:
             BadInputError: so it is, or a recipe of another submission.
         """
+        super().check_required(recipes)
         for role, recipe in recipes.items():
             if role != START or recipe.submission != self.recipe.submission:
                 raise BadInputError(

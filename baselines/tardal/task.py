@@ -122,8 +122,9 @@ class TardalTask(Task):
     def train_window(self, window: Sequence[Batch], accelerator: Accelerator) -> list[Losses]:
         """Take a step of the generator on the mean gradient of a window, then one of each discriminator."""
         found = self._generator_step(window, accelerator)
+        fused = [self._fused_in_evaluation(batch) for batch in window] if len(self.discriminators) else []
         for name in self.discriminators:
-            for terms, value in zip(found, self._discriminator_step(name, window, accelerator), strict=True):
+            for terms, value in zip(found, self._discriminator_step(name, window, fused, accelerator), strict=True):
                 terms[f"{name}_discriminator"] = value
         for scheduler in self.schedulers.values():
             scheduler.step()
@@ -141,12 +142,14 @@ class TardalTask(Task):
         self._step(MAIN, self.model, accelerator)
         return found
 
-    def _discriminator_step(self, name: str, window: Sequence[Batch], accelerator: Accelerator) -> list[Tensor]:
+    def _discriminator_step(
+        self, name: str, window: Sequence[Batch], fused: Sequence[Tensor], accelerator: Accelerator
+    ) -> list[Tensor]:
         section = self._adversarial
         discriminator, found = self.discriminators[name], []
-        for batch in window:
+        for batch, made in zip(window, fused, strict=True):
             real = self._judged(name, batch.thermal if name == TARGET else batch.luma, batch)
-            fake = self._judged(name, self._fused_in_evaluation(batch), batch)
+            fake = self._judged(name, made, batch)
             mix = torch.rand(len(batch), 1, 1, 1, device=real.device)
             loss = discriminator_loss(discriminator, real, fake, section.penalty, section.power, mix)
             accelerator.backward(loss / len(window))

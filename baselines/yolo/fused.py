@@ -23,7 +23,7 @@ def fused_images(network: nn.Module, part: Part, places: Sequence[int], device: 
     """Yield the fused images of samples of a part, as a fusion submission saves them."""
     network.eval().to(device)
     for place in places:
-        yield FusedImage(place, fuse(network, source_images(part[place], part.dataset.info), device))
+        yield FusedImage(place, fuse(network, source_images(part[place], part.dataset.info), device, part.ids[place]))
 
 
 def keep_fused(

@@ -115,6 +115,19 @@ class YoloOnFused(Submission):
             progress("predicting", min(len(rows) * team.world, len(part)), len(part))
         return team.merge(_columns(rows), list(places), len(part))
 
+    def check_given(self, weights: Path) -> None:
+        """Refuse a detector of another fusion's images: its result would be called by this one's name.
+
+        Raises:
+            BadInputError: so it is.
+        """
+        name, wanted = recipe_in(weights).name, self.recipe.requires[ROLE]
+        if name != wanted:
+            raise BadInputError(
+                f"{weights}: a detector of what {name} fuses, and recipe {self.recipe.name} requires {wanted}; add"
+                f" --set requires.{ROLE}={name}"
+            )
+
     def parameters(self) -> dict[str, int]:
         """Return the parameters of the detector and of the fusion, of both, and of those that are trained."""
         with torch.random.fork_rng(devices=[]):

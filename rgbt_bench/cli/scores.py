@@ -80,7 +80,10 @@ def compare(
     part: PartName = "test",
     preset: Preset = "paper",
     metric: Annotated[
-        str | None, typer.Option(help="AP, AP50, mIoU, ... or 'CLASS AP50'. Default: AP of boxes, mIoU of label maps.")
+        str | None,
+        typer.Option(
+            help="AP50, mIoU, MI, ... or 'CLASS AP50'. Default: AP of boxes, mIoU of maps, EN of fused images."
+        ),
     ] = None,
     all_pairs: Annotated[bool, typer.Option("--all-pairs", help="Every pair, not only the first with each.")] = False,
     resamples: Annotated[int, typer.Option(min=100, max=20_000, help="How many resamples are drawn.")] = 1000,

@@ -32,7 +32,7 @@ def predict(
     device: Device = "auto",
     as_json: Json = False,
 ) -> None:
-    """Find objects, or a class for every pixel, on your own images with a finished run."""
+    """Find objects, or a class for every pixel, or fuse your own images, with a finished run."""
     from rgbt_bench.finding import find_run
     from rgbt_bench.predicting import predict_pairs
 

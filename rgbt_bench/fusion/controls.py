@@ -25,7 +25,7 @@ def visible(sources: Sources, sample_id: str) -> Bytes:
 
 
 def average(sources: Sources, sample_id: str) -> Bytes:
-    """Return the mean of thermal and luma, halves rounded up: to even they would empty every other level."""
+    """Return the mean of thermal and luma, halves rounded up: to even they would thin every other level."""
     return ((sources.thermal.astype(np.uint16) + sources.luma + 1) // 2).astype(np.uint8)
 
 

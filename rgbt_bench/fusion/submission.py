@@ -1,7 +1,7 @@
 """What every fusion submission shares: a baseline gives its network, and its task where it trains one."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -85,10 +85,23 @@ class FusionSubmission(Submission):
             raise BadInputError(f"recipe {self.recipe.name}: timm has no such network; write none, or a file")
         if self.recipe.pretrained != "none":
             self.load_pretrained(pretrained_file(self.recipe.pretrained), network)
-        elif self.recipe.training is None and any(True for _ in network.parameters()):
+        elif self.recipe.training is None:
+            self._require_no_weights()
+
+    def check_required(self, recipes: Mapping[str, Recipe]) -> None:
+        """Refuse a network without weights before anything else is trained.
+
+        Raises:
+            BadInputError: the recipe trains nothing, and names no file for a network that has parameters.
+        """
+        if self.recipe.training is None and self.recipe.pretrained == "none":
+            self._require_no_weights()
+
+    def _require_no_weights(self) -> None:
+        if any(True for _ in self.build().parameters()):
             raise BadInputError(
                 f"recipe {self.recipe.name}: it trains nothing, so it needs weights; give the published ones with --set"
-                " pretrained=FILE"
+                f" pretrained=FILE, or --set {self.recipe.name}:pretrained=FILE where another recipe requires it"
             )
 
     def load_pretrained(self, path: Path, network: nn.Module) -> None:
@@ -122,7 +135,8 @@ class FusionSubmission(Submission):
         team = processes()
         places = team.share(list(range(len(part))))
         for done, place in enumerate(places, 1):
-            yield FusedImage(place, fuse(network, source_images(part[place], part.dataset.info), resolved))
+            sources = source_images(part[place], part.dataset.info)
+            yield FusedImage(place, fuse(network, sources, resolved, part.ids[place]))
             progress("fusing", min(done * team.world, len(part)), len(part))
 
     def parameters(self) -> dict[str, int]:
@@ -151,14 +165,19 @@ class FusionSubmission(Submission):
 
 
 @torch.inference_mode()
-def fuse(network: nn.Module, sources: Sources, device: torch.device) -> NDArray[np.uint8]:
+def fuse(network: nn.Module, sources: Sources, device: torch.device, called: str = "a pair") -> NDArray[np.uint8]:
     """Return a pair's fused image as it is saved, uint8[H, W]: clipped to 0..1, times 255, halves rounded up.
 
     What float32 leaves below a half is a half, too: else the average of two images would be rounded by chance, and
-    halves rounded to even would move its entropy by 0.08 bit.
+    halves rounded to even would move its entropy by 0.19 bit.
+
+    Raises:
+        BadInputError: the network makes NaN or infinity of the pair, which the message calls `called`.
     """
     luma, thermal = (_tensor(image).to(device) for image in (sources.luma, sources.thermal))
     fused: Tensor = network(luma, thermal)
+    if not fused.isfinite().all():
+        raise BadInputError(f"{called}: the fused image has values that are not finite; train with a lower rate")
     found: NDArray[np.uint8] = (fused[0, 0].float().clamp(0, 1) * 255 + HALF).floor().to(torch.uint8).cpu().numpy()
     return found
 

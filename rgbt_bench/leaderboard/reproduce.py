@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from rgbt_bench import paths
-from rgbt_bench.counting import count_networks
+from rgbt_bench.counting import count_network
 from rgbt_bench.datasets.splits import dataset_name, parse_dataset_name
 from rgbt_bench.errors import BenchError, UsageError, unknown_name
 from rgbt_bench.files import read_json
@@ -188,8 +188,8 @@ def _recipe(row: Row, preset: str) -> Recipe:
 
 def _counted(row: Row, preset: str) -> Measured:
     """Count the parameters and MACs of the recipe's network at the image size that the recipe states."""
-    (one,) = count_networks([row.recipe or ""], preset)["networks"]
-    return {name: summarize([one[name]]) for name in ("parameters", "macs")}
+    found = count_network(_recipe(row, preset))
+    return {"parameters": summarize([found.parameters]), "macs": summarize([found.macs])}
 
 
 def _parameters(row: Row, preset: str) -> Measured:

@@ -53,7 +53,7 @@ def test_a_discriminators_step_never_touches_the_generator_nor_the_other_one(tin
     one = task(tiny, tmp_path)
     batch, generator, discriminators = next(one.batches(0)), state(one.model), state(one.auxiliary)
     one.set_train_mode()
-    one._discriminator_step(name, [batch], plain_accelerator())
+    one._discriminator_step(name, [batch], [one._fused_in_evaluation(batch)], plain_accelerator())
     assert changed(generator, one.model) == set()  # its running statistics are as they were, too
     assert one.model.training
     assert learnt(one.model) == set()
@@ -80,7 +80,7 @@ def test_the_target_discriminator_is_shown_targets_of_the_thermal_and_of_the_fus
     mix = torch.rand(len(batch), 1, 1, 1)
     expected = discriminator_loss(discriminator, targets_of(batch.thermal, batch.mask), fake, 2.0, 6.0, mix).item()
     torch.manual_seed(7)
-    (found,) = one._discriminator_step("target", [batch], plain_accelerator())
+    (found,) = one._discriminator_step("target", [batch], [one._fused_in_evaluation(batch)], plain_accelerator())
     assert found.item() == pytest.approx(expected)
 
 

@@ -15,6 +15,7 @@ from rgbt_baselines.yolo.network import recipe_in
 from rgbt_baselines.yolo.submission import YoloOnFused
 from rgbt_bench.datasets.store import Dataset, Part
 from rgbt_bench.errors import BadInputError, MissingError, UsageError
+from rgbt_bench.given import plan_given
 from rgbt_bench.harness import execute
 from rgbt_bench.metrics.detection import coco_figures, ground_truth
 from rgbt_bench.predictions import read_predictions
@@ -247,6 +248,16 @@ def test_what_fused_is_counted_after_predicting_whatever_the_recipe_names(tiny, 
     submission.predict(tmp_path / "weights.safetensors", tiny.part("test"), "cpu", no_progress)
     counted = sum(one.numel() for one in load_submission("tardal")(fusing, tiny.info).build().parameters())
     assert submission.parameters()["fusion"] == counted
+
+
+def test_given_weights_of_another_fusion_are_not_called_by_this_ones_name(tiny, tmp_path, home):
+    path = tmp_path / "weights.safetensors"
+    save_weights(path, small(tiny.info).build(load_recipe("max")))
+    small(tiny.info, "requires.fusion=max").check_given(path)
+    run = plan_given(NAME, tiny, str(path), "quick", SMALL)
+    with pytest.raises(BadInputError, match=r"what max fuses, .* requires average; add --set requires.fusion=max"):
+        execute(run, tiny, "cpu")
+    assert not (run.folder / "result.json").exists()
 
 
 def test_an_unknown_detector_is_refused_before_anything_is_fused(tiny, home):
