@@ -180,7 +180,8 @@ def test_the_leaderboard_s_labels_are_those_of_our_test_part(published):
     digests = {one: sample_label_digest(published[one], CLASSES) for one in ids}
     assert label_digest(digests, CLASSES) == frozen["label_digest"]
     tracks = {name: track for name, track in board["tracks"].items() if track["data"] == "m3fd-test"}
-    assert set(tracks) == {f"m3fd/detection-{modality}" for modality in ("rgbt", "rgb", "thermal")}
+    tasks = (*(f"detection-{modality}" for modality in ("rgbt", "rgb", "thermal")), "detection-on-fused", "fusion")
+    assert set(tracks) == {f"m3fd/{task}" for task in tasks}
 
 
 def test_six_decimals_give_the_labels_of_all_pairs_back(published, tmp_path):

@@ -1,13 +1,11 @@
 """FFKD's training task: the detection loss of one network, with a frozen teacher's terms where there is one."""
 
-from collections.abc import Iterator
-
 import torch
 from accelerate import Accelerator
 from torch import nn
 
 from rgbt_bench.recipes import OptimizerConfig
-from rgbt_bench.training.task import Losses, Task, build_optimizer
+from rgbt_bench.training.task import BatchTask, Losses, build_optimizer
 
 from .config import DistillationSection
 from .data import Batch, Batches
@@ -26,7 +24,7 @@ def forward(network: nn.Module, batch: Batch) -> Outputs:
     return network(batch.images["rgb"], batch.images["thermal"])  # type: ignore[no-any-return]
 
 
-class FfkdTask(Task):
+class FfkdTask(BatchTask):
     """Trains a branch or a fusion detector; with `distillation` it learns from `teacher` as Eq. 26 says."""
 
     def __init__(
@@ -53,23 +51,13 @@ class FfkdTask(Task):
         self.optimizers = {"main": built}
         self.has_unused_parameters = isinstance(network, FusionDetector)  # the heads of its branches
         self.clip_norm = optimizer.clip_norm
-        self.device = torch.device("cpu")
 
     def prepare(self, accelerator: Accelerator) -> None:
         """Move the networks to the accelerator's device."""
         super().prepare(accelerator)
-        self.device = accelerator.device
         self.head.to(self.device)
         if self.teacher is not None:
             self.teacher.to(self.device)
-
-    def batches(self, epoch: int) -> Iterator[Batch]:
-        """Return the batches of an epoch on the device."""
-        return (batch.to(self.device) for batch in self.train_batches.epoch(epoch))
-
-    def validation_batches(self) -> Iterator[Batch]:
-        """Return the validation batches on the device; none without a validation part."""
-        return (batch.to(self.device) for batch in (self.val_batches.in_order() if self.val_batches else ()))
 
     def set_train_mode(self) -> None:
         """Apply the recipe's rule; the teacher stays in eval mode."""

@@ -1,6 +1,6 @@
 """TarDAL's training: the generator by its losses, the detector with it, and each discriminator by its own."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from rgbt_bench.errors import UsageError
 from rgbt_bench.recipes import OptimizerConfig
-from rgbt_bench.training.task import Losses, Task, build_optimizer
+from rgbt_bench.training.task import BatchTask, Losses, build_optimizer
 
 from .config import DETAIL, TARGET, AdversarialSection, FusionLossSection, LossSection
 from .data import Batch, Batches, recoloured
@@ -44,7 +44,7 @@ class Training:
     epoch_steps: int
 
 
-class TardalTask(Task):
+class TardalTask(BatchTask):
     """Trains a generator by L_f, by a detection loss, or by both, and after each of its steps the discriminators.
 
     Of a window's batches the generator (with its detector) takes one step, then each discriminator. The images that
@@ -68,7 +68,6 @@ class TardalTask(Task):
             built, schedules = build_optimizer(chosen, module.parameters(), training.steps, training.epoch_steps)
             self.optimizers[name] = built
             self.schedulers |= {f"{name}-{kind}": schedule for kind, schedule in schedules.items()}
-        self.device = torch.device("cpu")
 
     @property
     def generator(self) -> Generator:
@@ -89,15 +88,6 @@ class TardalTask(Task):
         if accelerator.num_processes > 1:
             raise UsageError("tardal trains in one process; start it without torchrun, on one GPU")
         super().prepare(accelerator)
-        self.device = accelerator.device
-
-    def batches(self, epoch: int) -> Iterator[Batch]:
-        """Return the batches of an epoch on the device."""
-        return (batch.to(self.device) for batch in self.train_batches.epoch(epoch))
-
-    def validation_batches(self) -> Iterator[Batch]:
-        """Return the validation batches on the device; none without a validation part."""
-        return (batch.to(self.device) for batch in (self.val_batches.in_order() if self.val_batches else ()))
 
     def set_train_mode(self) -> None:
         """Put the generator and the detector in training mode."""

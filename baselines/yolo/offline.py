@@ -13,11 +13,13 @@ from typing import Any, NoReturn
 
 import numpy as np
 import torch
+from PIL import Image as Pillow
 
 from rgbt_bench.errors import MissingError
 
 # Kept for the whole process: it reads them later, too, and would install packages by itself.
 _SETTINGS = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "false"}
+_ITS_OWN = -1  # OpenCV's own number of threads
 _lock = threading.Lock()
 _imported = False
 
@@ -80,7 +82,8 @@ def _refuse_download(url: Any = "", file: Any = None, dir: Any = None, *others: 
 @contextmanager
 def _process_as_before() -> Iterator[None]:
     """Put back what importing the library changes for everybody in the process."""
-    environment, save = dict(os.environ), torch.save
+    environment, save, opened = dict(os.environ), torch.save, Pillow.open
+    threads = sys.modules["cv2"].getNumThreads() if "cv2" in sys.modules else _ITS_OWN
     arrays, tensors = np.get_printoptions(), vars(torch._tensor_str.PRINT_OPTS).copy()
     try:
         with warnings.catch_warnings():
@@ -90,5 +93,8 @@ def _process_as_before() -> Iterator[None]:
             del os.environ[name]
         os.environ.update(environment)
         torch.save = save
+        Pillow.open = opened  # type: ignore[assignment,unused-ignore]
+        if "cv2" in sys.modules:
+            sys.modules["cv2"].setNumThreads(threads)
         np.set_printoptions(**arrays)
         torch.set_printoptions(**tensors)  # type: ignore[no-untyped-call]

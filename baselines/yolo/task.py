@@ -1,21 +1,18 @@
 """The training task: the library's loss of the detector on fused images."""
 
-from collections.abc import Iterator
 from typing import cast
 
-import torch
-from accelerate import Accelerator
 from torch import nn
 
 from rgbt_bench.recipes import OptimizerConfig
-from rgbt_bench.training.task import Losses, Task, build_optimizer
+from rgbt_bench.training.task import BatchTask, Losses, build_optimizer
 
 from .data import Batch, Batches
 from .detector import losses_of
 from .network import OnFused
 
 
-class DetectorTask(Task):
+class DetectorTask(BatchTask):
     """Trains the detector of a network; what made its images stays as it is."""
 
     has_unused_parameters = False
@@ -35,20 +32,6 @@ class DetectorTask(Task):
         built, self.schedulers = build_optimizer(optimizer, network.parameters(), steps, epoch_steps)
         self.optimizers = {"main": built}
         self.clip_norm = optimizer.clip_norm
-        self.device = torch.device("cpu")
-
-    def prepare(self, accelerator: Accelerator) -> None:
-        """Move the network to the accelerator's device."""
-        super().prepare(accelerator)
-        self.device = accelerator.device
-
-    def batches(self, epoch: int) -> Iterator[Batch]:
-        """Return the batches of an epoch on the device."""
-        return (batch.to(self.device) for batch in self.train_batches.epoch(epoch))
-
-    def validation_batches(self) -> Iterator[Batch]:
-        """Return the validation batches on the device; none without a validation part."""
-        return (batch.to(self.device) for batch in (self.val_batches.in_order() if self.val_batches else ()))
 
     def set_train_mode(self) -> None:
         """Train the detector."""

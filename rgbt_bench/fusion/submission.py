@@ -63,17 +63,23 @@ class FusionSubmission(Submission):
         if sorted(recipe.modalities) != ["rgb", "thermal"]:
             raise BadInputError(f"recipe {recipe.name}: modalities: fusion is of both; write [rgb, thermal]")
         if recipe.training is not None and type(self).task is FusionSubmission.task:
-            raise BadInputError(
-                f"recipe {recipe.name}: {recipe.submission} is not trained here; leave optimizer and schedule out"
-            )
+            raise self._not_trained()
+
+    def _not_trained(self) -> BadInputError:
+        name, method = self.recipe.name, self.recipe.submission
+        return BadInputError(f"recipe {name}: {method} is not trained here; leave optimizer and schedule out")
 
     @abstractmethod
     def build(self) -> nn.Module:
         """Return the network with random weights."""
 
     def task(self, context: TrainContext) -> Task:
-        """Return the training task; a method that is trained here has its own."""
-        raise NotImplementedError
+        """Return the training task; a method that is trained here has its own.
+
+        Raises:
+            BadInputError: this one is not.
+        """
+        raise self._not_trained()
 
     def initialise(self, network: nn.Module) -> None:
         """Load what the recipe's `pretrained` names: a safetensors file of this very network, or nothing.

@@ -1,17 +1,14 @@
 """The training task of a segmentation network: cross-entropy, or what a subclass makes of a batch."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
-import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from rgbt_bench.recipes import OptimizerConfig
 from rgbt_bench.schema import VOID
-from rgbt_bench.training.task import Losses, Task, build_optimizer
+from rgbt_bench.training.task import BatchTask, Losses, build_optimizer
 
 from .data import Batch, Batches
 from .outputs import Outputs
@@ -39,7 +36,7 @@ def pixel_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return each.sum() / (labels != VOID).sum().clamp(min=1)
 
 
-class SegmentationTask(Task):
+class SegmentationTask(BatchTask):
     """Trains a network on label maps; a subclass with more to learn from overrides `losses`."""
 
     def __init__(self, training: Training) -> None:
@@ -51,20 +48,6 @@ class SegmentationTask(Task):
         )
         self.optimizers = {"main": built}
         self.clip_norm = training.optimizer.clip_norm
-        self.device = torch.device("cpu")
-
-    def prepare(self, accelerator: Accelerator) -> None:
-        """Move the network to the accelerator's device."""
-        super().prepare(accelerator)
-        self.device = accelerator.device
-
-    def batches(self, epoch: int) -> Iterator[Batch]:
-        """Return the batches of an epoch on the device."""
-        return (batch.to(self.device) for batch in self.train_batches.epoch(epoch))
-
-    def validation_batches(self) -> Iterator[Batch]:
-        """Return the validation batches on the device; none without a validation part."""
-        return (batch.to(self.device) for batch in (self.val_batches.in_order() if self.val_batches else ()))
 
     def set_train_mode(self) -> None:
         """Put the whole network in training mode."""

@@ -1,7 +1,7 @@
 """What a recipe gives the training loop: the task owns the networks, the optimisers and the step."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, StepLR
 
 from rgbt_bench.recipes import OptimizerConfig
+from rgbt_bench.training.batches import SeededBatches
 
 Losses = dict[str, torch.Tensor]
 
@@ -92,6 +93,27 @@ class Task(ABC):
         for scheduler in self.schedulers.values():
             scheduler.step()
         return found
+
+
+class BatchTask(Task):
+    """A task on seeded batches, each of which `to(device)` brings to the accelerator's device."""
+
+    train_batches: SeededBatches[Any]
+    val_batches: SeededBatches[Any] | None
+    device: torch.device = torch.device("cpu")
+
+    def prepare(self, accelerator: Accelerator) -> None:
+        """Move the networks to the accelerator's device, where batches go, too."""
+        super().prepare(accelerator)
+        self.device = accelerator.device
+
+    def batches(self, epoch: int) -> Iterator[Any]:
+        """Return the batches of an epoch on the device."""
+        return (batch.to(self.device) for batch in self.train_batches.epoch(epoch))
+
+    def validation_batches(self) -> Iterator[Any]:
+        """Return the validation batches on the device; none without a validation part."""
+        return (batch.to(self.device) for batch in (self.val_batches.in_order() if self.val_batches else ()))
 
 
 def build_optimizer(

@@ -38,15 +38,18 @@ assert len(detect(detector.eval(), torch.rand(2, 3, 64, 64), 0.0, 0.6, 10)) == 2
 STATE = """
 import json, os, warnings
 import numpy as np, rgbt_baselines.yolo.submission
+from PIL import Image
 def state():
     shown = [np.get_printoptions(), {**vars(torch._tensor_str.PRINT_OPTS)}]
-    return [torch.save.__module__, shown, list(warnings.filters), dict(os.environ)]
+    patched = [torch.save.__module__, Image.open.__module__]
+    return [patched, shown, list(warnings.filters), dict(os.environ)]
 before = state()
 """
 COMPARE = """
 after = state()
 new = {name: after[3].pop(name) for name in set(after[3]) - set(before[3])}
 assert before == after
+assert sys.modules["cv2"].getNumThreads() >= 1
 settings = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "false"}
 assert new == settings, new
 """
