@@ -184,7 +184,6 @@ def test_multiply_adds_and_parameters_are_those_of_the_fusion_alone(tiny, name):
 
 
 def test_the_librarys_detector_is_counted_beside_the_generator(tiny):
-    pytest.importorskip("ultralytics")
     found = Tardal(load_recipe("tardal-ct"), tiny.info).parameters()
     assert found["generator"] == 296_577
     assert found["total"] == found["trainable"] == found["generator"] + found["detector"]

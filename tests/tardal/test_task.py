@@ -251,7 +251,6 @@ def test_validation_has_the_generators_terms_and_changes_nothing(tiny, tmp_path)
 
 @pytest.mark.parametrize("name", ["tardal-tt", "tardal-ct"])
 def test_the_librarys_detector_teaches_the_generator(tiny, tmp_path, name):
-    pytest.importorskip("ultralytics")
     one = task(tiny, tmp_path, name, "model.detector=yolov5n", "schedule.batch_size=2")
     batch = next(one.batches(0))
     one.set_train_mode()

@@ -8,8 +8,6 @@ import torch
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
-pytest.importorskip("ultralytics")
-
 from rgbt_baselines.yolo.detector import NAMES, Targets, build_detector, detect, detection_losses
 from rgbt_baselines.yolo.offline import library
 from rgbt_bench.errors import UsageError

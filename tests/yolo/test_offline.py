@@ -7,8 +7,6 @@ import sys
 
 import pytest
 
-pytest.importorskip("ultralytics")
-
 from rgbt_baselines.yolo import offline
 from rgbt_baselines.yolo.detector import build_detector
 from rgbt_bench.errors import MissingError

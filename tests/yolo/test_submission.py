@@ -8,8 +8,6 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-pytest.importorskip("ultralytics")
-
 from rgbt_baselines.yolo.detector import Found, build_detector
 from rgbt_baselines.yolo.network import recipe_in
 from rgbt_baselines.yolo.submission import YoloOnFused
