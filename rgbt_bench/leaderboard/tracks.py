@@ -2,6 +2,7 @@
 
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -70,8 +71,12 @@ class Leaderboard(_Record):
 @cache
 def leaderboard(version: str = VERSION) -> Leaderboard:
     """Return the frozen definitions of a leaderboard version, from the packaged `leaderboards/`."""
-    text = (files("rgbt_leaderboards") / version / "leaderboard.yaml").read_text(encoding="utf-8")
-    return Leaderboard.model_validate(YAML(typ="safe", pure=True).load(text))
+    return read_definitions(files("rgbt_leaderboards") / version / "leaderboard.yaml")
+
+
+def read_definitions(path: Traversable) -> Leaderboard:
+    """Return the frozen definitions in a `leaderboard.yaml`."""
+    return Leaderboard.model_validate(YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")))
 
 
 def protocol_digest(name: str) -> str:
