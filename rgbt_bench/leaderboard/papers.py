@@ -44,10 +44,12 @@ class Row(_Record):
     """One row: the paper's figures, null where the paper has none, and the recipe that stands for it.
 
     `set` is what the row changes in the recipe, `path=value`: the rows of an ablation are one recipe. `others` are
-    further recipes of the row, by what columns call them.
+    further recipes of the row, by what columns call them. `task` is the task part of the row's track where the paper
+    tells it and no recipe does.
     """
 
     recipe: str | None = None
+    task: str | None = None
     set: tuple[str, ...] = ()
     others: dict[str, Stands] = Field(default_factory=dict)
     labels: dict[str, str] = Field(default_factory=dict)
@@ -62,11 +64,12 @@ class Row(_Record):
 
 
 class Table(_Record):
-    """One results table of a paper; `kind` says what fills our side of it."""
+    """One results table of a paper; `kind` says what fills our side of it, `task` is that of rows that name none."""
 
     title: str
     kind: Kind
     dataset: str | None = None
+    task: str | None = None
     batch: int | None = None
     columns: tuple[Column, ...]
     rows: dict[str, Row]
