@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from board_cases import add_row, empty_board, make_row
 from cli_cases import only_object
 from rgbt_bench import cli, doctor, timing
 from rgbt_bench.cli.page import commands
@@ -38,10 +39,29 @@ CALLS = {
     "diff": "diff sample sample",
     "doctor": "doctor",
     "sweep": "sweep ffkd/table-2 --preset quick --dataset sample --device cpu --dry-run",
+    "verify": "verify --all --skip-missing --board BOARD",
+    "submit": "submit PREDICTIONS --name Mine --dataset sample --task detection-rgb --board BOARD",
+    "leaderboard show": "leaderboard show flir/detection-rgbt --board BOARD",
+    "leaderboard compare": "leaderboard compare one other --board BOARD",
+    "leaderboard diff": "leaderboard diff v1 v1 --board BOARD",
+    "leaderboard export": "leaderboard export --format bibtex --out EXPORT --board BOARD",
+    "leaderboard next": "leaderboard next --skip-missing --definitions DEFINITIONS --board BOARD",
     "runs list": "runs list",
     "runs clean": "runs clean --checkpoints",
 }
 FAULTS = {
+    "verify": (2, "say --all"),
+    "verify on --board BOARD": (2, "Did you mean 'one'"),
+    "verify one --board NOWHERE": (4, "no leaderboard here"),
+    "verify one --version v7 --board BOARD": (2, "unknown version 'v7'"),
+    "submit PREDICTIONS --name Mine --board BOARD": (2, "--dataset"),
+    "submit --name Mine --board BOARD": (2, "name a run"),
+    "submit PREDICTIONS --name Mine --dataset sampel --task detection-rgb --board BOARD": (2, "Did you mean 'sample'"),
+    "leaderboard show flir/detection-rgb --version v1 --board NOWHERE": (4, "no leaderboard here"),
+    "leaderboard show flir/detection --board BOARD": (2, "Did you mean 'flir/detection-rgb'"),
+    "leaderboard compare one othr --board BOARD": (2, "Did you mean 'other'"),
+    "leaderboard export --format xls --board BOARD": (2, "unknown format 'xls'"),
+    "leaderboard next --board BOARD": (2, "they define what v1 does"),
     "predict nothing --rgb PICTURE": (2, "unknown run 'nothing'"),
     "predict ffkd-student-rgb": (2, "give --rgb, too"),
     "predict ffkd-student-rgb --rgb NOWHERE": (4, "no such file"),
@@ -98,6 +118,13 @@ def called(home, tiny_folder, tmp_path, monkeypatch, bench, request):
     probes = {"torch": {"installed": False}, "submissions": {}}
     monkeypatch.setattr(doctor, "_probe", lambda what: (probes[what], ""))
     (tmp_path / "p.json").write_text("[]")
+    made = empty_board(tmp_path / "board")
+    for name in ("one", "other"):
+        add_row(made, make_row(name))
+    changed = (
+        (made.folder / "leaderboard.yaml").read_text().replace("version: 1", "version: 2").replace("test list", "list")
+    )
+    (tmp_path / "new.yaml").write_text(changed)
     Pillow.new("RGB", (20, 10)).save(tmp_path / "a.png")
     names = {
         "PREDICTIONS": "p.json",
@@ -105,6 +132,8 @@ def called(home, tiny_folder, tmp_path, monkeypatch, bench, request):
         "SHEET": "sheet.png",
         "NOWHERE": "nowhere/it",
         "EXPORT": "export",
+        "BOARD": "board",
+        "DEFINITIONS": "new.yaml",
     }
 
     def call(line, *more):

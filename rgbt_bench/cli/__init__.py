@@ -14,7 +14,7 @@ from rgbt_bench.files import NO_ROOM
 from rgbt_bench.printing import console
 from rgbt_bench.torchrun import one_voice
 
-from . import catalogue, completing, data, hub, manage, runs, scores, tools
+from . import catalogue, completing, data, hub, leaderboard, manage, runs, scores, tools
 from .options import json_alone
 
 app = typer.Typer(
@@ -107,6 +107,8 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "latency": scores.latency,
     "count": scores.count,
     "reproduce": scores.reproduce,
+    "verify": leaderboard.verify,
+    "submit": leaderboard.submit,
     "predict": tools.predict,
     "preview": tools.preview,
     "diff": tools.diff,
@@ -115,4 +117,5 @@ _COMMANDS: dict[str, Callable[..., None]] = {
 for _name, _command in _COMMANDS.items():
     app.command(_name)(_command)
 app.add_typer(manage.runs)
+app.add_typer(leaderboard.leaderboard)
 completing.complete_names(app)

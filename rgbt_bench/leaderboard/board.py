@@ -1,6 +1,5 @@
 """A board: one version's folder of the leaderboard, with its frozen definitions, rows, predictions and proofs."""
 
-import re
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -11,13 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rgbt_bench.errors import BadInputError, MissingError, unknown_name
 from rgbt_bench.files import read_json
 from rgbt_bench.leaderboard.rows import Badge, Row, parse_row
-from rgbt_bench.leaderboard.tracks import Leaderboard, read_definitions
+from rgbt_bench.leaderboard.tracks import DEFINITIONS_FILE, Leaderboard, read_definitions, versions
 
-DEFINITIONS_FILE: Final = "leaderboard.yaml"
 ROWS_FOLDER: Final = "rows"
 PREDICTIONS_FOLDER: Final = "predictions"
 PROOFS_FOLDER: Final = "proofs"
-_VERSION: Final = re.compile(r"v([1-9][0-9]*)")
 
 
 class Proof(BaseModel):
@@ -124,12 +121,6 @@ def boards_home() -> Path:
     return Path(str(files("rgbt_leaderboards")))
 
 
-def versions(root: Path) -> list[str]:
-    """Return the versions in a folder, oldest first."""
-    found = [path.parent.name for path in root.glob(f"*/{DEFINITIONS_FILE}") if _VERSION.fullmatch(path.parent.name)]
-    return sorted(found, key=lambda name: int(name[1:]))
-
-
 def open_board(version: str | None = None, root: Path | None = None) -> Board:
     """Return a version of the leaderboard, the newest without a name, from a folder or the packaged one.
 
@@ -138,7 +129,7 @@ def open_board(version: str | None = None, root: Path | None = None) -> Board:
         UsageError: no such version.
     """
     place = boards_home() if root is None else root.expanduser()
-    known = versions(place)
+    known = versions(place) if place.is_dir() else []
     if not known:
         raise MissingError(f"{place}: no leaderboard here, such as v1/{DEFINITIONS_FILE}")
     if version is not None and version not in known:

@@ -112,6 +112,8 @@ def why_unranked(board: Board, row: Row) -> str | None:
     for run in row.runs:
         if run.result.standing != "official":
             return run.result.standing_reason
+        if run.result.model is not None and run.result.model.preset != "paper":
+            return f"the preset {run.result.model.preset} never ranks"
     if not all(run.resamples for run in row.runs):
         return "its samples are too few to be resampled"
     return None

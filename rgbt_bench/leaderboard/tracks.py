@@ -1,5 +1,6 @@
 """The frozen tracks: which label and protocol digests make a result official."""
 
+import re
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -15,7 +16,8 @@ from rgbt_bench.metrics import detection, fusion, segmentation
 from rgbt_bench.results import ModelProvenance, Standing
 
 PENDING = "pending"
-VERSION = "v1"
+DEFINITIONS_FILE = "leaderboard.yaml"
+_VERSION = re.compile(r"v([1-9][0-9]*)")
 PROTOCOLS: dict[str, dict[str, Any]] = {
     one["name"]: one
     for one in (detection.PROTOCOL, detection.PROTOCOL_ON_FUSED, segmentation.PROTOCOL, fusion.PROTOCOL)
@@ -69,9 +71,17 @@ class Leaderboard(_Record):
 
 
 @cache
-def leaderboard(version: str = VERSION) -> Leaderboard:
-    """Return the frozen definitions of a leaderboard version, from the packaged `leaderboards/`."""
-    return read_definitions(files("rgbt_leaderboards") / version / "leaderboard.yaml")
+def leaderboard() -> Leaderboard:
+    """Return the frozen definitions of the newest version in the packaged `leaderboards/`."""
+    packaged = files("rgbt_leaderboards")
+    return read_definitions(packaged / versions(packaged)[-1] / DEFINITIONS_FILE)
+
+
+def versions(folder: Traversable) -> list[str]:
+    """Return the versions in a folder, such as v1, oldest first."""
+    named = [one.name for one in folder.iterdir() if _VERSION.fullmatch(one.name)]
+    found = [name for name in named if (folder / name / DEFINITIONS_FILE).is_file()]
+    return sorted(found, key=lambda name: int(name[1:]))
 
 
 def read_definitions(path: Traversable) -> Leaderboard:
@@ -101,15 +111,18 @@ def standing(
     ids_sha256: str | None = None,
     pixels: tuple[str, str | None] = ("", None),
     model: ModelProvenance | None = None,
+    definitions: Leaderboard | None = None,
 ) -> tuple[Standing, str]:
     """Return whether numbers on these labels are official on a track, and the reason in one sentence.
 
     `skipped` is how many samples were left out when the set was converted; `pixels` are the digests of the RGB and of
-    the thermal images; `model` is what made the predictions, None where nobody knows.
+    the thermal images; `model` is what made the predictions, None where nobody knows; `definitions` are those of the
+    newest version where none are given.
     """
-    board = leaderboard()
+    board = definitions or leaderboard()
+    version = f"v{board.version}"
     if track not in board.tracks:
-        return "unofficial", f"leaderboard {VERSION} has no track {track}"
+        return "unofficial", f"leaderboard {version} has no track {track}"
     frozen = board.tracks[track]
     data = board.data[frozen.data]
     if not frozen.ranked:
@@ -117,7 +130,7 @@ def standing(
     if data.part != part:
         return "unofficial", f"{track} is scored on the part {data.part}, not {part}"
     if protocol != frozen.protocol or protocol_digest(protocol) != board.protocols[frozen.protocol]:
-        return "unofficial", f"the protocol is not the one frozen in leaderboard {VERSION}"
+        return "unofficial", f"the protocol is not the one frozen in leaderboard {version}"
     if frozen.recipe is not None and not _is_of(model, frozen.recipe, frozen.free):
         return "unofficial", f"{track} is of {frozen.recipe} alone, where nothing is set but {', '.join(frozen.free)}"
     if skipped:

@@ -72,6 +72,14 @@ def measured(
     }
 
 
+def main_resamples(part: Part, evidence: Evidence) -> NDArray[np.float64]:
+    """Return the main figure in every resample, float64[resamples], NaN if undefined; float64[0] of too few blocks."""
+    cut = blocks([labels.scene for labels in part.labels])
+    if cut.too_few is not None:
+        return np.empty(0)
+    return np.ascontiguousarray(evidence.resampled(draw_weights(cut))[:, 0])
+
+
 def column_names(columns: Sequence[Column], classes: Sequence[str]) -> list[str]:
     """Return the figures' names in words, such as `AP` and `person AP`."""
     return [name if category is None else f"{classes[category]} {name}" for category, name in columns]

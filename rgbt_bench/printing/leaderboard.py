@@ -1,0 +1,147 @@
+"""What is printed of the leaderboard."""
+
+from typing import Any
+
+from .console import figure, line
+from .console import rows as table
+
+_BADGES = (
+    "measured: by our harness, as its maker says; rescored: the arithmetic was done again from the predictions, which"
+    " says nothing of where they are from; re-run: made again by a maintainer"
+)
+
+
+def board(content: dict[str, Any]) -> None:
+    """Print the tracks with how many rows each has, or the rows of one track."""
+    tracks = content["tracks"]
+    if len(tracks) > 1:
+        table(
+            [
+                {
+                    "track": one["track"],
+                    "protocol": one["protocol"],
+                    "samples": one["data"]["samples"],
+                    "digest": _digest(one["data"]["label_digest"]),
+                    "ranks": one["ranks"],
+                    "rows": len(one["rows"]),
+                    "reported": len(one["reported"]) or "",
+                }
+                for one in tracks
+            ]
+        )
+        line(f"leaderboard {content['version']}; `leaderboard show TRACK` shows the rows of one")
+        return
+    (one,) = tracks
+    if one["rows"]:
+        table([_row(record) for record in one["rows"]])
+        for reason in dict.fromkeys(record["why_unranked"] for record in one["rows"] if record["why_unranked"]):
+            line(f"no rank: {reason}", style="yellow")
+        line(_BADGES)
+    else:
+        line(f"{one['track']}: no row yet in leaderboard {content['version']}; `rgbt-bench submit` makes one")
+    if one["reported"]:
+        line("papers' figures, as reported, on whatever labels and protocol the paper took; they never rank:")
+        table([_reported(record) for record in one["reported"]])
+        for note in dict.fromkeys(note for record in one["reported"] for note in record["notes"]):
+            line(f"- {note}")
+
+
+def _row(record: dict[str, Any]) -> dict[str, Any]:
+    main = record["figure"]
+    others = {name: figure(value) for name, value in record["figures"].items() if name != main}
+    return {
+        "rank": record["rank"] or "",
+        "name": record["name"],
+        "badge": record["badge"],
+        main: _main(record),
+        **dict(list(others.items())[:2]),
+        "seeds": len(record["seeds"]),
+        "params (M)": "" if record["parameters"] is None else f"{record['parameters'] / 1e6:.2f}",
+        "GMACs": "" if record["macs"] is None else f"{record['macs'] / 1e9:.2f}",
+        "row": record["id"],
+    }
+
+
+def _main(record: dict[str, Any]) -> str:
+    value = figure(record["value"])
+    return value if record["low"] is None else f"{value} [{figure(record['low'])}, {figure(record['high'])}]"
+
+
+def _reported(record: dict[str, Any]) -> dict[str, Any]:
+    return {"reported": record["id"], **{name: figure(value) for name, value in list(record["figures"].items())[:4]}}
+
+
+def _digest(digest: str) -> str:
+    return digest[:12]
+
+
+def compared(content: dict[str, Any]) -> None:
+    """Print how two rows differ, and whether the test says that they do."""
+    table(
+        [{"row": content[side], content["figure"]: figure(content[f"{side}_figure"])} for side in ("first", "second")],
+        content["figure"],
+    )
+    low, high = content["interval"] or (None, None)
+    around = "" if low is None else f" [{figure(low)}, {figure(high)}], p {content['p']:.4f}"
+    line(f"difference {figure(content['difference'])}{around}, {content['seeds']} paired seed(s)")
+    line(f"{content['second']} against {content['first']}: {content['verdict']}")
+
+
+def versions(content: dict[str, Any]) -> None:
+    """Print what two versions freeze differently and how the rows moved."""
+    for what in ("protocols", "data", "tracks"):
+        for name, one in content[what].items():
+            state = "new" if one["before"] is None else "gone" if one["after"] is None else "changed"
+            line(f"{what}: {name} {state}")
+    if content["rows"]:
+        table(
+            [
+                {
+                    "row": one["row"],
+                    content["older"]: figure(one["before"]["value"]),
+                    content["newer"]: figure(one["after"]["value"]),
+                    "moved": figure(one["difference"]),
+                    "ranks": f"{one['before']['rank'] or '-'} to {one['after']['rank'] or '-'}",
+                    "track": one["track"],
+                }
+                for one in content["rows"]
+            ]
+        )
+    for name in content.get("left", ()):
+        line(f"{name} stays in {content['older']}: its labels or predictions are not here", style="yellow")
+    if "folder" in content:
+        line(f"written to {content['folder']}")
+    elif not any(content[what] for what in ("protocols", "data", "tracks", "rows")):
+        line("they freeze the same, and have no rows")
+
+
+def exported(content: dict[str, Any]) -> None:
+    """Print where rows were written."""
+    line(f"{content['rows']} row(s) written to {content['file']}")
+
+
+def verified(content: dict[str, Any]) -> None:
+    """Print what the verification of rows found."""
+    for one in content["rows"]:
+        line(f"{one['row']}: {one['state']}", style="red" if one["state"] == "failed" else "")
+        for fault in (*one["faults"], *one["missing"]):
+            line(f"  - {fault}")
+    line(f"{content['proven']} proven, {content['failed']} failed, {content['not_here']} not here")
+    line(content["note"])
+
+
+def submitted(content: dict[str, Any]) -> None:
+    """Print a new row, and how to bring it to the leaderboard."""
+    record = content["row"]
+    table([_row(record)])
+    line(f"track {record['track']}, {record['standing']}: {content['standing_reason']}")
+    for note in content["notes"]:
+        line(note, style="yellow")
+    if not content["written"]:
+        line(f"nothing was written (--dry-run): it would be {content['bytes']:,} bytes")
+        return
+    for path in content["written"]:
+        line(f"written to {path}")
+    line("to bring it to the leaderboard:")
+    for step in content["steps"]:
+        line(f"  {step}")
