@@ -25,6 +25,7 @@ from rgbt_bench.leaderboard.rescoring import rescore
 from rgbt_bench.leaderboard.rows import (
     LONGEST_ID,
     MAX_PACKED_BYTES,
+    ROW_ID,
     Entry,
     Packed,
     Row,
@@ -57,7 +58,7 @@ class EntryFile(Entry):
     dataset: str | None = None
     part: str = TEST_PART
     task: str | None = None
-    id: str | None = None
+    id: str | None = Field(default=None, pattern=ROW_ID, max_length=LONGEST_ID)
     predictions: dict[str, str] = Field(default_factory=dict)
     parameters: int | None = None
     macs: int | None = None

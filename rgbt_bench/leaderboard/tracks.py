@@ -6,11 +6,12 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from rgbt_bench.datasets.splits import DEFAULT_SPLIT
-from rgbt_bench.errors import BenchError
+from rgbt_bench.errors import BadInputError, BenchError
 from rgbt_bench.files import sha256_json
 from rgbt_bench.metrics import detection, fusion, segmentation
 from rgbt_bench.results import ModelProvenance, Standing
@@ -85,8 +86,20 @@ def versions(folder: Traversable) -> list[str]:
 
 
 def read_definitions(path: Traversable) -> Leaderboard:
-    """Return the frozen definitions in a `leaderboard.yaml`."""
-    return Leaderboard.model_validate(YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")))
+    """Return the frozen definitions in a `leaderboard.yaml`.
+
+    Raises:
+        BadInputError: it cannot be read as such.
+    """
+    try:
+        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        return Leaderboard.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the whole file"
+        raise BadInputError(f"{path}: not the definitions of a leaderboard: {place}: {first['msg']}") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise BadInputError(f"{path}: not the definitions of a leaderboard: {error}") from None
 
 
 def protocol_digest(name: str) -> str:

@@ -1,0 +1,65 @@
+"""Rows of real predictions on the tiny sample set, made as users make them."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+
+from board_cases import empty_board
+from conftest import TinySample
+from rgbt_bench.converters import Scan
+from rgbt_bench.leaderboard.board import Board
+from rgbt_bench.leaderboard.submitting import read_entry, submit_row
+from rgbt_bench.opening import open_dataset
+
+
+class ManyScenes(TinySample):
+    """The tiny set with a scene for each sample, so that there are enough of them to be resampled."""
+
+    def scan(self, source):
+        found = super().scan(source)
+        items = [replace(one, labels=replace(one.labels, scene=one.labels.sample_id)) for one in found.items]
+        return Scan(found.layout, items)
+
+
+def convert_home(home, tiny_folder):
+    """Put the tiny set where a user's sets are."""
+    if not (home / "datasets" / "sample").exists():
+        shutil.copytree(tiny_folder, home / "datasets" / "sample")
+
+
+def detections(path, seed=0, off=2.0):
+    """Write predictions that are the labels, a few pixels off, with chance scores."""
+    generator = np.random.default_rng(seed)
+    rows = [
+        {
+            "image_id": labels.sample_id,
+            "category_id": box.category + 1,
+            "bbox": [float(one) for one in np.array(box.bbox) + generator.normal(0, off, 4).clip(-off, off)],
+            "score": float(generator.uniform(0.1, 1.0)),
+        }
+        for labels in open_dataset("sample").part("test").labels
+        for box in labels.objects
+    ]
+    path.write_text(json.dumps(rows))
+    return path
+
+
+def submitted(board, targets, name="Mine", task="detection-rgbt", **options):
+    """Make a row of predictions and write it."""
+    entry = read_entry(None, {"name": name, "authors": "Ann", "dataset": "sample", "task": task})
+    submit_row(board, [str(one) for one in targets], entry, **options)
+    return reopened(board)
+
+
+def board_with_row(tmp_path, home, tiny_folder, **made):
+    """Return a board with one row of the tiny set."""
+    convert_home(home, tiny_folder)
+    path = detections(tmp_path / "predictions.json", **made)
+    return submitted(empty_board(tmp_path / "leaderboards"), [path])
+
+
+def reopened(board):
+    """Return the same board, read anew."""
+    return Board(board.root, board.version)
