@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
+from rgbt_bench.clocks import Clocks
 from rgbt_bench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 DEFINITION = 1
 MIN_PASSES = 100
 WARM_UP = 20
+CLOCK_READINGS = 10  # at most, before rounds that are timed; one more follows the last
 
 
 class Timing(BaseModel):
@@ -40,7 +42,10 @@ class Timing(BaseModel):
 
 
 class LatencyReport(BaseModel):
-    """The timings of a recipe and of its teacher in one process, and their ratio; it belongs to the device class."""
+    """The timings of a recipe and of its teacher in one process, and their ratio; it belongs to the device class.
+
+    `clocks` is None where the machine does not tell them, or the report is older than they are.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -50,6 +55,7 @@ class LatencyReport(BaseModel):
     timings: tuple[Timing, ...]
     ratio_to_teacher: dict[str, float]
     macs_ratio_to_teacher: float | None
+    clocks: Clocks | None = None
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -63,8 +69,12 @@ def time_passes(
     device: "torch.device",
     passes: int,
     progress: Callable[[str, int, int], None],
+    clock: Callable[[], bool] = lambda: False,
 ) -> dict[str, list[float]]:
     """Return the seconds of each pass by model; the models take turns, so that a drifting clock hits all alike.
+
+    `clock` notes the device's clock: after the warm-up, now and then between two rounds, and after the last. Where it
+    took its time to ask, it returns true, and a round is run untimed before the next timed one.
 
     Raises:
         UsageError: fewer passes than the protocol's minimum.
@@ -74,14 +84,24 @@ def time_passes(
     if passes < MIN_PASSES:
         raise UsageError(f"--passes {passes}: the protocol asks for at least {MIN_PASSES}")
     seconds: dict[str, list[float]] = {name: [] for name in forwards}
+    every = -(-passes // CLOCK_READINGS)
     with torch.inference_mode():
-        for round_ in range(WARM_UP + passes):
-            for name, forward in forwards.items():
-                taken = _time_once(forward, device)
-                if round_ >= WARM_UP:
-                    seconds[name].append(taken)
+        for round_ in range(WARM_UP):
+            _time_round(forwards, device)
             progress("timing", round_ + 1, WARM_UP + passes)
+        for round_ in range(passes):
+            if round_ % every == 0 and clock():
+                _time_round(forwards, device)
+            for name, taken in _time_round(forwards, device).items():
+                seconds[name].append(taken)
+            progress("timing", WARM_UP + round_ + 1, WARM_UP + passes)
+        clock()
     return seconds
+
+
+def _time_round(forwards: dict[str, Callable[[], Any]], device: "torch.device") -> dict[str, float]:
+    """Return the seconds of one pass of each model, one after the other."""
+    return {name: _time_once(forward, device) for name, forward in forwards.items()}
 
 
 def _time_once(forward: Callable[[], Any], device: "torch.device") -> float:

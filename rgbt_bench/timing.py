@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import statistics
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rgbt_bench import paths
+from rgbt_bench.clocks import ClockLog, read_clock
 from rgbt_bench.devices import describe_device, resolve_device, use_full_float32
 from rgbt_bench.errors import UsageError
 from rgbt_bench.files import sha256_json, write_json
@@ -53,10 +55,11 @@ def measure_latency(
     if "teacher" in recipe.requires:
         recipes.insert(0, load_recipe(recipe.requires["teacher"], preset))
     timings: list[Timing] = []
+    clock = ClockLog(partial(read_clock, resolved))
     for batch in dict.fromkeys(batches):
         subjects = {one.name: _subject(one, batch, resolved) for one in recipes}
         forwards = {key: subject.forward for key, subject in subjects.items()}
-        seconds = time_passes(forwards, resolved, passes, progress)
+        seconds = time_passes(forwards, resolved, passes, progress, clock)
         timings += [_timing(one, batch, subjects[one.name], seconds[one.name]) for one in recipes]
     report = LatencyReport(
         device=describe_device(resolved),
@@ -64,6 +67,7 @@ def measure_latency(
         timings=tuple(timings),
         ratio_to_teacher=_ratios(recipe.name, recipes, timings),
         macs_ratio_to_teacher=timings[1].macs / timings[0].macs if len(recipes) > 1 else None,
+        clocks=clock.summary(),
     )
     content = report.model_dump(mode="json")
     path = folder / f"{recipe.name}-{preset}-{sha256_json(content)[:12]}.json"

@@ -113,7 +113,7 @@ def called(home, tiny_folder, tmp_path, monkeypatch, bench, request):
     make_done(home, tiny_folder)
     monkeypatch.setattr("rgbt_bench.predicting.load_submission", lambda name: Blind)
     monkeypatch.setattr(
-        timing, "time_passes", lambda forwards, device, passes, progress: {name: [1.0] * passes for name in forwards}
+        timing, "time_passes", lambda forwards, device, passes, *_: {name: [1.0] * passes for name in forwards}
     )
     probes = {"torch": {"installed": False}, "submissions": {}}
     monkeypatch.setattr(doctor, "_probe", lambda what: (probes[what], ""))

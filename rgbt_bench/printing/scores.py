@@ -9,6 +9,7 @@ from .fusion import CONTROLS_NOTE, controls_of, fusion_notes
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rgbt_bench.clocks import Clocks
     from rgbt_bench.latency import LatencyReport
     from rgbt_bench.results import Interval, Resampling, Result
 
@@ -146,6 +147,7 @@ def _p(value: float | None) -> str:
 def latency(report: "LatencyReport", path: Path) -> None:
     """Print a latency report."""
     line(f"device: {report.device['name']} ({report.device['type']}), {report.threads} torch thread(s)")
+    line(_clocks(report.clocks))
     figure_table(
         ["recipe", "batch", "size", "median s", "p90 s", "p99 s", "images/s", "GMACs", "parameters"],
         [
@@ -166,6 +168,13 @@ def latency(report: "LatencyReport", path: Path) -> None:
     if report.macs_ratio_to_teacher is not None:
         line(f"MACs over the teacher's: {report.macs_ratio_to_teacher:.2f}")
     line(f"written to {path}")
+
+
+def _clocks(clocks: "Clocks | None") -> str:
+    if clocks is None:
+        return "clock: not told by this machine"
+    seen = f"{clocks.median:,.0f} (least {clocks.least:,.0f}, greatest {clocks.greatest:,.0f}) {clocks.unit}"
+    return f"clock: median {seen}, {clocks.readings} readings from {clocks.source}"
 
 
 def counted(content: dict[str, Any]) -> None:
