@@ -95,7 +95,7 @@ def test_definitions_that_will_not_do_are_refused(board, tmp_path, old, new, fau
 def test_rows_without_labels_here_stop_it_or_are_left_behind(board, another_protocol):
     add_row(board, make_row("from-elsewhere"))
     board = reopened(board)
-    with pytest.raises(MissingError, match="from-elsewhere: .*--skip-missing leaves such rows in v1"):
+    with pytest.raises(MissingError, match=r"from-elsewhere: .*--skip-missing leaves such rows in v1"):
         next_version(board)
     assert not list(board.root.glob("v2*"))
     newer, left = next_version(board, skip_missing=True)

@@ -4,9 +4,9 @@ import re
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -62,6 +62,14 @@ class Track(_Record):
     free: tuple[str, ...] = ()
 
 
+class DeviceClass(_Record):
+    """Devices whose times compare; `names` are all that torch calls them, to the letter."""
+
+    title: str
+    type: Literal["cpu", "cuda"]
+    names: tuple[str, ...] = Field(min_length=1)
+
+
 class Leaderboard(_Record):
     """One version of the leaderboard's frozen definitions."""
 
@@ -69,6 +77,14 @@ class Leaderboard(_Record):
     protocols: dict[str, str]
     data: dict[str, OfficialData]
     tracks: dict[str, Track]
+    devices: dict[Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")], DeviceClass] = {}
+
+    @model_validator(mode="after")
+    def _every_device_is_of_one_class(self) -> Self:
+        names = [(one.type, name) for one in self.devices.values() for name in one.names]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"devices: named twice: {', '.join(name for _, name in twice)}")
+        return self
 
 
 @cache
