@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rgbt_bench.errors import BadInputError, UsageError, did_you_mean, enumerate_faults
-from rgbt_bench.formats.images import is_image
+from rgbt_bench.formats.images import IMAGE_SUFFIXES
 from rgbt_bench.opening import open_dataset
 from rgbt_bench.predictions import (
     LARGEST,
@@ -28,6 +28,7 @@ from rgbt_bench.predictions import (
 from rgbt_bench.runs import TEST_PART
 
 WITHOUT_AREA = "boxes without area"
+_SUFFIXES = (*IMAGE_SUFFIXES, ".webp", ".npy")  # several modalities in one file are often an array
 _NAMES = ("boxes", "labels", "scores")
 OF_OTHER_CLASSES = "of classes that the dataset does not have"
 OVER_THE_CAP = f"lowest scores of images with more than {MAX_PER_IMAGE:,} detections"
@@ -87,7 +88,7 @@ class PredictionsWriter:
             self._ids, self._where = found.ids, f"the part {part} of {opened.name}"
             self._samples = aliases(found.labels) | {sample_id: sample_id for sample_id in found.ids}
         else:
-            classes = tuple(dataset)
+            classes = _class_names(dataset)
         self._names = _labels(names)
         self._categories = _categories(classes, self._names, dict(rename or {}), drop_unknown)
         self._found: dict[str, Detections] = {}
@@ -105,6 +106,8 @@ class PredictionsWriter:
             BadInputError: no sample of the part, one that was added before, or detections that cannot be scored; the
                 message names the image and every kind of fault.
         """
+        if not isinstance(image, str | os.PathLike):
+            raise BadInputError(f"{image!r}: is no image; its file name, its path or a sample id was expected")
         sample_id = self._sample_id(os.fspath(image))
         where = f"{os.fspath(image)}: these detections cannot be written"
         corners, label, score = _columns(where, boxes, labels, scores)
@@ -151,7 +154,7 @@ class PredictionsWriter:
 
     def _sample_id(self, image: str) -> str:
         name = PurePath(image).name
-        stem = PurePath(name).stem if is_image(name) else name
+        stem = PurePath(name).stem if name.lower().endswith(_SUFFIXES) else name
         sample_id = stem
         if self._samples is not None:
             # Exports percent-encode the ids that no file can be called by.
@@ -177,6 +180,13 @@ class PredictionsWriter:
             return []
         shown = ", ".join(f"{number} {name}" for number, name in list(self._names.items())[:5])
         return [f"labels that `names` does not have: {', '.join(f'{one:g}' for one in unknown[:5])}; it begins {shown}"]
+
+
+def _class_names(classes: Sequence[str]) -> tuple[str, ...]:
+    found = tuple(classes) if isinstance(classes, Sequence) else ()
+    if not found or len(set(map(str, found))) < len(found) or not all(isinstance(name, str) for name in found):
+        raise UsageError(f"dataset: a set's name, its folder or its class names were expected, not {classes!r}")
+    return found
 
 
 def _labels(names: Mapping[int, str] | Sequence[str]) -> dict[int, str]:
@@ -235,11 +245,11 @@ def _columns(where: str, *values: Any) -> tuple[NDArray[np.float64], NDArray[np.
 
 def _array(where: str, name: str, value: Any) -> NDArray[np.float64]:
     """Return numbers of any kind as float64, which holds them exactly; torch is not needed to take its tensors."""
-    if hasattr(value, "detach"):
-        value = value.detach().cpu()
-        if "bfloat16" in str(value.dtype):  # which NumPy does not have
-            value = value.float()
     try:
+        if hasattr(value, "detach"):
+            value = value.detach().cpu()
+            if "bfloat16" in str(value.dtype):  # which NumPy does not have
+                value = value.float()
         array = np.asarray(value)
     except Exception as error:  # a framework's own type may raise anything
         raise BadInputError(f"{where}: {name} are no array of numbers: {error}") from None

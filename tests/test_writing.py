@@ -164,6 +164,11 @@ def test_names_that_map_nothing_are_refused_before_anything_runs(names, options,
         PredictionsWriter(CLASSES, names, **options)
 
 
+class Gone:
+    def detach(self):
+        raise RuntimeError("freed")
+
+
 FAULTS = {
     "NaN": (([[1, 2, np.nan, 6]], [0], [0.5]), "1 of 1 with a box or score that is not finite, first 0"),
     "infinite score": (([BOX], [0], [np.inf]), "not finite"),
@@ -179,6 +184,7 @@ FAULTS = {
     "ragged": (([BOX, [1]], [0, 0], [0.5, 0.5]), "boxes are no array of numbers"),
     "text": (([BOX], ["person"], [0.5]), "labels are no array of numbers"),
     "truth values": (([BOX], [True], [0.5]), "labels are no array of numbers, but of bool"),
+    "a tensor that is gone": (([BOX], [0], Gone()), "scores are no array of numbers: freed"),
     "nothing": ((None, [0], [0.5]), "boxes are no array of numbers"),
 }
 
@@ -216,7 +222,14 @@ def test_the_highest_scores_stay_of_more_than_an_image_may_have(writer, write):
 
 @pytest.mark.parametrize(
     ("image", "known_as"),
-    [("some/where/n7.png", "n7"), (Path("n7.JPG"), "n7"), ("n7", "n7"), ("a.b", "a.b"), ("a.b.tiff", "a.b")],
+    [
+        ("some/where/n7.png", "n7"),
+        ("n7.npy", "n7"),
+        (Path("n7.JPG"), "n7"),
+        ("n7", "n7"),
+        ("a.b", "a.b"),
+        ("a.b.tiff", "a.b"),
+    ],
 )
 def test_an_image_is_known_by_its_name_without_its_ending(image, known_as, writer, write):
     writer.add(image, [BOX], [0], [0.5])
@@ -257,6 +270,18 @@ def test_of_a_set_an_image_of_another_part_or_none_is_refused_at_once(tiny_folde
     with pytest.raises(BadInputError, match=f"whose ids are such as '{known}'"):
         writer.add("###.png", [BOX], [0], [0.5])
     PredictionsWriter(tiny_folder, CLASSES, part="train").add(elsewhere, [BOX], [0], [0.5])
+
+
+@pytest.mark.parametrize("classes", [(), {0: "person"}, 7, [1, 2], ["car", "car"], None])
+def test_what_is_neither_a_set_nor_class_names_is_refused(classes):
+    with pytest.raises(UsageError, match="a set's name, its folder or its class names"):
+        PredictionsWriter(classes, CLASSES)
+
+
+@pytest.mark.parametrize("image", [7, None, b"n7.png"])
+def test_a_number_is_no_image(image, writer):
+    with pytest.raises(BadInputError, match="a sample id was expected"):
+        writer.add(image, [], [], [])
 
 
 def test_a_set_that_is_not_there_is_refused(tmp_path):
