@@ -278,6 +278,14 @@ def test_what_is_neither_a_set_nor_class_names_is_refused(classes):
         PredictionsWriter(classes, CLASSES)
 
 
+def test_a_percent_encoded_file_of_an_export_is_its_sample(tiny_folder, tiny):
+    known = tiny.part("test").ids[0]
+    writer = PredictionsWriter(tiny_folder, CLASSES)
+    writer.add(f"export/%{ord(known[0]):02X}{known[1:]}.png", [BOX], [0], [0.5])
+    with pytest.raises(BadInputError, match=f"{known} was added before"):
+        writer.add(known, [BOX], [0], [0.5])
+
+
 @pytest.mark.parametrize("image", [7, None, b"n7.png"])
 def test_a_number_is_no_image(image, writer):
     with pytest.raises(BadInputError, match="a sample id was expected"):
