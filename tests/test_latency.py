@@ -76,6 +76,7 @@ def test_where_the_machine_does_not_tell_its_clock_no_pass_is_added():
 def test_a_report_has_the_clocks_and_one_from_before_is_still_read(home, monkeypatch):
     told = iter(range(1000, 2000))
     monkeypatch.setattr(timing, "read_clock", lambda device: Reading(next(told), f"of a {device.type}"))
+    monkeypatch.setattr(latency, "_time_once", lambda forward, device: 0.5)
     report, path = measure_latency("ffkd-student", (1, 2), "quick", 100, 1, "cpu", SILENT)
     readings = 2 * (CLOCK_READINGS + 1)
     assert report.clocks == Clocks(
@@ -100,6 +101,7 @@ def test_a_report_has_the_clocks_and_one_from_before_is_still_read(home, monkeyp
 )
 def test_the_clock_is_printed(reading, shown, home, monkeypatch, bench):
     monkeypatch.setattr(timing, "read_clock", lambda device: reading)
+    monkeypatch.setattr(latency, "_time_once", lambda forward, device: 0.5)
     line = ("latency", "ffkd-student", "--preset", "quick", "--batch", "1", "--threads", "1", "--device", "cpu")
     code, out, _ = bench(*line)
     assert (code, shown in out) == (0, True)
