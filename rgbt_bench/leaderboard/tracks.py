@@ -32,7 +32,7 @@ class _Record(BaseModel):
 class OfficialData(_Record):
     """The official part of a dataset; a digest nobody has confirmed yet is `pending`.
 
-    `ids_sha256` is of the part's ids, where only they are known; `boxes` is None where boxes are not what is scored.
+    `ids_sha256` is of the part's ids, which alone may be known; `boxes` is None where boxes are not what is scored.
     """
 
     dataset: str
@@ -164,15 +164,16 @@ def standing(
         return "unofficial", f"{track} is of {frozen.recipe} alone, where nothing is set but {', '.join(frozen.free)}"
     if skipped:
         return "unofficial", f"{skipped} sample(s) of the set were left out at its conversion"
+    if frozen.key == "labels" and data.label_digest != PENDING:
+        if data.label_digest != label_digest:
+            own, official = label_digest[:12], data.label_digest[:12]
+            return "unofficial", f"these labels ({own}) are not the official ones ({official})"
+        return "official", f"scored on the official labels of {track}"
     if data.ids_sha256 is not None and ids_sha256 != data.ids_sha256:
         return "unofficial", f"these samples are not the {data.samples} of the official {part} part"
     if frozen.key == "pixels":
         return _standing_of_pixels(track, data, pixels)
-    if data.label_digest == PENDING:
-        return "pending", f"nobody has confirmed the official label digest of {track} yet"
-    if data.label_digest != label_digest:
-        return "unofficial", f"these labels ({label_digest[:12]}) are not the official ones ({data.label_digest[:12]})"
-    return "official", f"scored on the official labels of {track}"
+    return "pending", f"nobody has confirmed the official label digest of {track} yet"
 
 
 def _is_of(model: ModelProvenance | None, recipe: str, free: tuple[str, ...]) -> bool:
