@@ -104,6 +104,15 @@ def _time_round(forwards: dict[str, Callable[[], Any]], device: "torch.device") 
     return {name: _time_once(forward, device) for name, forward in forwards.items()}
 
 
+def time_few_passes(forward: Callable[[], Any], device: "torch.device", passes: int) -> list[float]:
+    """Return the seconds of a few passes after one to warm up: for an estimate, never for a latency row."""
+    import torch
+
+    with torch.inference_mode():
+        _time_once(forward, device)
+        return [_time_once(forward, device) for _ in range(passes)]
+
+
 def _time_once(forward: Callable[[], Any], device: "torch.device") -> float:
     import torch
 

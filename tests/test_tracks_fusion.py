@@ -50,7 +50,8 @@ def test_other_images_or_samples_are_unofficial(changes, reason):
 
 
 def test_pixels_nobody_confirmed_leave_it_pending():
-    verdict, reason = standing("m3fd/fusion", "test", "fusion", "0" * 64, pixels=("a", "b"))
+    ids = leaderboard().data["m3fd-test"].ids_sha256
+    verdict, reason = standing("m3fd/fusion", "test", "fusion", "0" * 64, ids_sha256=ids, pixels=("a", "b"))
     assert (verdict, reason) == ("pending", "nobody has confirmed the official pixel digests of m3fd/fusion yet")
 
 

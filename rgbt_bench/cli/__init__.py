@@ -109,6 +109,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "reproduce": scores.reproduce,
     "verify": leaderboard.verify,
     "submit": leaderboard.submit,
+    "first-holder": leaderboard.first_holder,
     "predict": tools.predict,
     "preview": tools.preview,
     "diff": tools.diff,

@@ -1,15 +1,15 @@
-"""The commands about the leaderboard: `leaderboard …`, `verify` and `submit`."""
+"""The commands about the leaderboard: `leaderboard …`, `verify`, `submit` and `first-holder`."""
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from rgbt_bench.printing import console
 from rgbt_bench.printing import leaderboard as shown
 
-from .options import Json, Preset, emit
+from .options import Device, Json, Preset, emit
 
 leaderboard = typer.Typer(
     name="leaderboard", help="Show, compare, check, build and renew the leaderboard.", no_args_is_help=True
@@ -178,3 +178,56 @@ def submit(
     with console.progress() as report:
         content = submit_row(open_board(None, board), targets or (), said, preset, hub, dry_run, report)
     emit(as_json, content, lambda: shown.submitted(content))
+
+
+def first_holder(
+    name: Annotated[str, typer.Argument(help="The dataset that you hold all of, such as flir.")],
+    path: Annotated[
+        Path | None, typer.Argument(help="Its original folder or archive, where it is not converted yet.")
+    ] = None,
+    go: Annotated[
+        bool, typer.Option("--go", help="Run it all; without it, convert, confirm digests and estimate the cost.")
+    ] = False,
+    preset: Preset = "paper",
+    seeds: Annotated[int | None, typer.Option(min=1, help="How many of each row; default: the kit's.")] = None,
+    device: Device = "auto",
+    jobs: Annotated[int, typer.Option(min=1, help="How many runs at once, each in a process of its own.")] = 1,
+    out: Annotated[Path | None, typer.Option(help="Where to pack; default: first-holder-NAME here.")] = None,
+    hub: Annotated[
+        str | None, typer.Option(metavar="OWNER/NAME", help="Put predictions into this dataset repository of the Hub.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Convert, confirm digests, run a paper's rows with all seeds, time them, and pack one pull request."""
+    from rgbt_bench.leaderboard.estimating import estimate
+    from rgbt_bench.leaderboard.first_holder import (
+        Asked,
+        carry_out,
+        compare_digests,
+        find_kit,
+        plan,
+        ready_set,
+        require_official,
+    )
+    from rgbt_bench.recipes import require_preset
+    from rgbt_bench.sweeping import ended_rows, exit_code
+
+    require_preset(preset)
+    asked = Asked(find_kit(name), preset, seeds, device, jobs, out, hub)
+    with console.progress() as report:
+        dataset = ready_set(asked.kit, path, report)
+        digests = compare_digests(dataset)
+        require_official(asked, digests)
+        steps = plan(asked)
+        content: dict[str, Any] = {"digests": digests, "estimate": estimate(steps, dataset, device, report)}
+    if not go:
+        emit(as_json, content, lambda: shown.first_holder(content))
+        return
+    if not as_json:
+        shown.first_holder(content, go=True)
+    with console.progress() as report:
+        outcomes, packed = carry_out(asked, steps, report)
+    done = content | {"runs": ended_rows(outcomes), "packed": packed or None}
+    emit(as_json, done, lambda: shown.packed(done))
+    if code := exit_code(outcomes):
+        raise typer.Exit(code)

@@ -168,7 +168,7 @@ def submit_row(
     if not dry_run:
         _require_checkout(board)
     made = make_row(board, targets, entry, preset, hub, progress)
-    _require_accepted(board, made)
+    require_accepted(board, made)
     written = [] if dry_run else write_row(board, made)
     place = Place(None, reason=why_unranked(board, made.row) or "ranks once it is among the rows")
     return {
@@ -311,7 +311,7 @@ def _require_checkout(board: Board) -> None:
         )
 
 
-def _require_accepted(board: Board, made: Made) -> None:
+def require_accepted(board: Board, made: Made) -> None:
     """Ask of a row what CI will ask of the pull request."""
 
 

@@ -145,3 +145,56 @@ def submitted(content: dict[str, Any]) -> None:
     line("to bring it to the leaderboard:")
     for step in content["steps"]:
         line(f"  {step}")
+
+
+def first_holder(content: dict[str, Any], go: bool = False) -> None:
+    """Print a set's digests beside the frozen ones, and what the runs will cost."""
+    digests, cost = content["digests"], content["estimate"]
+    table(
+        [
+            {
+                "digest": name,
+                "here": _digest(one["own"] or "none"),
+                "frozen": _digest(one["frozen"] or "none"),
+                "state": one["state"],
+            }
+            for name, one in digests["digests"].items()
+        ]
+    )
+    samples = f"{digests['samples']} of {digests['official_samples']}"
+    verdict = "official" if digests["official"] else "not the official set"
+    line(f"{digests['dataset']}: {samples} test samples, {verdict}")
+    per_recipe: dict[str, list[dict[str, Any]]] = {}
+    for row in cost["rows"]:
+        per_recipe.setdefault(row["recipe"], []).append(row)
+    if per_recipe:
+        table(
+            [
+                {
+                    "recipe": recipe,
+                    "runs": len(found),
+                    "forward ms": f"{found[0]['forward_ms']:.1f}",
+                    "hours": f"{sum(one['hours'] for one in found):.2f}",
+                }
+                for recipe, found in per_recipe.items()
+            ]
+        )
+    line(
+        f"{cost['runs_left']} run(s) left, {cost['runs_done']} done: about {cost['hours']:.1f} hours of passes on"
+        f" {cost['device']}; loading data comes on top, larger batches and stopping early take away"
+    )
+    if not go:
+        line("--go runs it all; interrupted, the same command does the rest")
+
+
+def packed(content: dict[str, Any]) -> None:
+    """Print how the runs ended, and where the pull request lies."""
+    for one in content["runs"]:
+        if one["state"] not in ("done", "was done"):
+            line(f"{one['recipe']} seed {one['seed']}: {one['state']}: {one['reason']}", style="red")
+    if content["packed"] is None:
+        line("nothing was packed, for not every run is done; the same command does the rest")
+        return
+    rows = content["packed"]["rows"]
+    table([{"row": one["row"], "seeds": len(one["seeds"]), "standing": one["standing"]} for one in rows])
+    line(f"packed in {content['packed']['folder']}: its README.md says how to open the pull request")
