@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 import numpy as np
@@ -51,10 +51,20 @@ def save_png(values: Bytes, path: Path) -> None:
 
 def png_digest(folder: Path) -> str:
     """Return the SHA-256 over the names and bytes of a folder's files, of its `edges` too, in hexadecimal."""
+    # a name may be no UTF-8
+    return _digest((os.fsencode(path.relative_to(folder).as_posix()), sha256_file(path)) for path in png_files(folder))
+
+
+def png_digest_of(contents: Mapping[str, bytes]) -> str:
+    """Return what `png_digest` returns of a folder with these files, by their names in it."""
+    names = sorted(contents, key=PurePosixPath)
+    return _digest((name.encode(), hashlib.sha256(contents[name]).hexdigest()) for name in names)
+
+
+def _digest(files: Iterable[tuple[bytes, str]]) -> str:
     digest = hashlib.sha256()
-    for path in png_files(folder):
-        name = os.fsencode(path.relative_to(folder).as_posix())  # which may be no UTF-8
-        digest.update(name + f" {sha256_file(path)}\n".encode())
+    for name, sha256 in files:
+        digest.update(name + f" {sha256}\n".encode())
     return digest.hexdigest()
 
 

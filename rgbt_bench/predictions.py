@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rgbt_bench.errors import BadInputError, did_you_mean, enumerate_faults
-from rgbt_bench.files import canonical_json, read_json, write_text
+from rgbt_bench.files import canonical_json, decode_text, parse_json, read_json, write_text
 
 if TYPE_CHECKING:
     from rgbt_bench.schema import Labels
@@ -128,27 +128,45 @@ def read_predictions(
     rows = _read_list(path)
     index = {sample_id: place for place, sample_id in enumerate(sample_ids)}
     names = {alias: index[sample_id] for alias, sample_id in aliases.items() if sample_id in index} | index
-    expected = _Expected(
-        names=names,
-        example=f"such as {_SHORT.repr(sample_ids[0])}" if sample_ids else "but this split has none",
-        classes=", ".join(f"{number} {name}" for number, name in enumerate(classes, 1)),
-        n_classes=len(classes),
-        seen=[0] * len(sample_ids),
-    )
-    faults: dict[str, list[tuple[int, Any]]] = {}
-    for number, row in enumerate(rows, 1):
-        for problem, value in _row_faults(row, expected):
-            faults.setdefault(problem, []).append((number, value))
-    if faults:
-        lines = [_describe(problem, found, names) for problem, found in faults.items()]
-        title = f"{path}: cannot be scored; rows are counted from 1:"
-        raise BadInputError(enumerate_faults(title, lines, limit=len(lines)))
+    example = f"such as {_SHORT.repr(sample_ids[0])}" if sample_ids else "but this split has none"
+    _require_usable(rows, _Expected(names, example, _numbered(classes), len(classes), [0] * len(sample_ids)), str(path))
     return Detections(
         sample_index=np.array([names[row["image_id"]] for row in rows], dtype=np.int64),
         category=np.array([row["category_id"] - 1 for row in rows], dtype=np.int64),
         bbox=np.array([row["bbox"] for row in rows], dtype=np.float64).reshape(-1, 4),
         score=np.array([row["score"] for row in rows], dtype=np.float64),
     )
+
+
+def check_predictions(content: bytes, where: str, samples: int, classes: Sequence[str]) -> int:
+    """Return how many rows the bytes of a predictions file have, after what can be checked without its sample ids.
+
+    Raises:
+        BadInputError: what `read_predictions` refuses whatever the ids are, or more ids than samples; begins with
+            `where`.
+    """
+    rows = _list_of(parse_json(decode_text(content, where), where), where)
+    names: dict[str, int] = {}
+    expected = _Expected(names, "a text each", _numbered(classes), len(classes), [], adds=names)
+    _require_usable(rows, expected, where)
+    if len(names) > samples:
+        raise BadInputError(f"{where}: rows of {len(names):,} samples, and the part has {samples:,}")
+    return len(rows)
+
+
+def _require_usable(rows: Sequence[Any], expected: _Expected, where: str) -> None:
+    faults: dict[str, list[tuple[int, Any]]] = {}
+    for number, row in enumerate(rows, 1):
+        for problem, value in _row_faults(row, expected):
+            faults.setdefault(problem, []).append((number, value))
+    if faults:
+        lines = [_describe(problem, found, expected.names) for problem, found in faults.items()]
+        title = f"{where}: cannot be scored; rows are counted from 1:"
+        raise BadInputError(enumerate_faults(title, lines, limit=len(lines)))
+
+
+def _numbered(classes: Sequence[str]) -> str:
+    return ", ".join(f"{number} {name}" for number, name in enumerate(classes, 1))
 
 
 def write_predictions(path: Path, detections: Detections, sample_ids: Sequence[str]) -> None:
@@ -185,7 +203,10 @@ def _read_list(path: Path) -> list[Any]:
     if path.is_file() and path.stat().st_size > MAX_BYTES:
         size = f"{path.stat().st_size:,} bytes, more than the {MAX_BYTES:,} that are read"
         raise BadInputError(f"{path}: {size}; leave out segmentations and the lowest scores")
-    rows = read_json(path)
+    return _list_of(read_json(path), str(path))
+
+
+def _list_of(rows: Any, where: str) -> list[Any]:
     if isinstance(rows, list):
         return rows
     hint = ""
@@ -194,18 +215,22 @@ def _read_list(path: Path) -> list[Any]:
         if "annotations" in rows:
             hint = " This looks like a COCO ground-truth file, not like predictions."
     expected = "a list of {image_id, category_id, bbox, score} was expected"
-    raise BadInputError(f"{path}: {expected}, not {type(rows).__name__}.{hint}")
+    raise BadInputError(f"{where}: {expected}, not {type(rows).__name__}.{hint}")
 
 
 @dataclass(frozen=True, slots=True)
 class _Expected:
-    """What rows are held against, in the words of the messages; `seen` counts the rows of each sample."""
+    """What rows are held against, in the words of the messages; `seen` counts the rows of each sample.
+
+    Where the ids are not known, `adds` is `names`, and takes each new one.
+    """
 
     names: Mapping[str, int]
     example: str
     classes: str
     n_classes: int
     seen: list[int]
+    adds: dict[str, int] | None = None
 
 
 def _row_faults(row: Any, expected: _Expected) -> Iterator[tuple[str, Any]]:
@@ -234,6 +259,9 @@ def _image_fault(value: Any, expected: _Expected) -> str:
         kind = "an integer" if _is_integer(value) else "not a string"
         return f"image_id is {kind}; sample ids are expected, {expected.example}"
     place = expected.names.get(value)
+    if place is None and expected.adds is not None:
+        place = expected.adds[value] = len(expected.seen)
+        expected.seen.append(0)
     if place is None:
         return f"image_id is not a sample id of this split; ids are expected {expected.example}"
     expected.seen[place] += 1

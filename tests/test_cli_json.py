@@ -48,6 +48,7 @@ CALLS = {
     "leaderboard next": "leaderboard next --skip-missing --definitions DEFINITIONS --board BOARD",
     "runs list": "runs list",
     "runs clean": "runs clean --checkpoints",
+    "leaderboard check": "leaderboard check",
 }
 FAULTS = {
     "verify": (2, "say --all"),

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from rgbt_bench.errors import BadInputError, UsageError
 from rgbt_bench.printing import console
 from rgbt_bench.printing import leaderboard as shown
 
@@ -110,6 +111,34 @@ def export(
     place = out or default_file(opened, style)
     content = {"file": str(place), "rows": write_export(opened, style, place, track, reported)}
     emit(as_json, content, lambda: shown.exported(content))
+
+
+@leaderboard.command("check")
+def check(
+    rows: Annotated[list[str] | None, typer.Argument(help="Rows of the folder, by id; all without one.")] = None,
+    board: BoardFolder = None,
+    base: Annotated[str | None, typer.Option(metavar="REF", help="With --head: the branch to merge into.")] = None,
+    head: Annotated[
+        str | None, typer.Option(metavar="REF", help="The commit to check, as git has it; it is not checked out.")
+    ] = None,
+    repository: Annotated[Path, typer.Option(help="The repository of --base and --head.")] = Path(),
+    as_json: Json = False,
+) -> None:
+    """Say whether rows, or a pull request's commit, may come in; numbers are not verified, and nothing is executed."""
+    from rgbt_bench.leaderboard.checking import check_folder, check_git
+
+    if (base is None) != (head is None):
+        raise UsageError("--base and --head go together: give both, or rows of a folder")
+    if base is not None and head is not None:
+        if rows or board is not None:
+            raise UsageError("--base and --head take the rows from git; leave out ROWS and --board")
+        report = check_git(repository, base, head)
+    else:
+        report = check_folder(board, rows or ())
+    content = report.to_dict()
+    emit(as_json, content, lambda: shown.checked(content))
+    if not report.passed:
+        raise typer.Exit(BadInputError.exit_code)
 
 
 def verify(

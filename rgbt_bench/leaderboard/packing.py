@@ -3,6 +3,7 @@
 import gzip
 import io
 import stat
+import struct
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
@@ -19,6 +20,10 @@ _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 _READ_WRITE: Final = 0o100644 << 16
 _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 _KINDS: Final = {0, stat.S_IFREG}
+_ENCRYPTED: Final = 0x1
+_UTF8: Final = 0x800
+_METHODS: Final = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
+_LOCAL_HEADER: Final = 30
 
 
 def pack(path: Path) -> tuple[str, bytes]:
@@ -67,8 +72,9 @@ def unpack_pngs(data: bytes, where: str, limit: int = MAX_UNPACKED_BYTES) -> dic
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
             _check_members(members, where, limit)
+            _check_ends(archive, members, where)
             return {one.filename: archive.read(one) for one in members}
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, struct.error, RuntimeError, ValueError, EOFError, OSError) as error:
         raise BadInputError(f"{where}: not a readable zip file: {error}") from None
 
 
@@ -103,5 +109,22 @@ def _check_members(members: list[zipfile.ZipInfo], where: str, limit: int) -> No
             raise BadInputError(f"{where}: the member {one.filename!r} is no NAME.png")
         if stat.S_IFMT(one.external_attr >> 16) not in _KINDS:
             raise BadInputError(f"{where}: the member {one.filename!r} is no plain file")
+        if one.flag_bits & _ENCRYPTED or one.compress_type not in _METHODS:
+            raise BadInputError(f"{where}: the member {one.filename!r} is encrypted, or neither stored nor deflated")
     if sum(one.file_size for one in members) > limit:
         raise BadInputError(f"{where}: unpacks to more than {limit:,} bytes")
+
+
+def _check_ends(archive: zipfile.ZipFile, members: list[zipfile.ZipInfo], where: str) -> None:
+    """Refuse bytes before the first member, between members, and a comment, where another file could hide."""
+    at = 0
+    for one in sorted(members, key=lambda one: one.header_offset):
+        if one.header_offset != at or one.comment or one.extra:
+            raise BadInputError(f"{where}: has bytes that are of no member, before {one.filename!r}")
+        at += _LOCAL_HEADER + len(_stored_name(one)) + one.compress_size
+    if archive.start_dir != at or archive.comment:
+        raise BadInputError(f"{where}: has bytes that are of no member, at its end")
+
+
+def _stored_name(member: zipfile.ZipInfo) -> bytes:
+    return member.orig_filename.encode("utf-8" if member.flag_bits & _UTF8 else "cp437")

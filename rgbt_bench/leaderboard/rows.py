@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import math
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -21,6 +22,8 @@ LONGEST_ID: Final = 80
 MAX_SEEDS: Final = 20
 MAX_ROW_BYTES: Final = 4 * 2**20
 MAX_PACKED_BYTES: Final = 8 * 2**20
+MAX_DEPTH: Final = 16
+LARGEST_INTEGER: Final = 2**53  # beyond it some readers of JSON round
 Badge = Literal["reported", "measured", "rescored", "re-run"]
 By = Literal["measured", "stated"]
 _HUB_FILE = r"^hub:[A-Za-z0-9._-]+/[A-Za-z0-9._-]+@[0-9a-f]{40}/[A-Za-z0-9._/-]+$"
@@ -175,12 +178,32 @@ def parse_row(data: bytes, where: str) -> Row:
     except UnicodeDecodeError as error:
         raise BadInputError(f"{where}: not UTF-8 text ({error.reason} at byte {error.start})") from None
     content = parse_json(text, where)
+    _require_plain(content, where)
     try:
         row = Row.model_validate(content)
     except ValidationError as error:
         raise BadInputError(f"{where}: {_described(error)}") from None
     _require_written_so(row, content, where)
     return row
+
+
+def _require_plain(content: Any, where: str) -> None:
+    """Refuse what no row has and what comparing and digests would fail on."""
+    left = [(content, 1)]
+    while left:
+        value, depth = left.pop()
+        if depth > MAX_DEPTH:
+            raise BadInputError(f"{where}: nested too deeply; a row has at most {MAX_DEPTH} levels")
+        if isinstance(value, dict):
+            left += [(inner, depth + 1) for pair in value.items() for inner in pair]
+        elif isinstance(value, list):
+            left += [(inner, depth + 1) for inner in value]
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise BadInputError(f"{where}: a number is beyond what a float can hold; write a finite number")
+        elif isinstance(value, int) and abs(value) > LARGEST_INTEGER:
+            raise BadInputError(f"{where}: an integer is beyond 2**53, and some readers of JSON would round it")
+        elif isinstance(value, str) and any("\ud800" <= one <= "\udfff" for one in value):
+            raise BadInputError(f"{where}: half of a surrogate pair (\\ud800 to \\udfff) is no character")
 
 
 def _described(error: ValidationError) -> str:

@@ -198,3 +198,24 @@ def packed(content: dict[str, Any]) -> None:
     rows = content["packed"]["rows"]
     table([{"row": one["row"], "seeds": len(one["seeds"]), "standing": one["standing"]} for one in rows])
     line(f"packed in {content['packed']['folder']}: its README.md says how to open the pull request")
+
+
+def checked(content: dict[str, Any]) -> None:
+    """Print what a check found: its rows, then its faults by file, and each rule's reason once."""
+    if not content["entry"]:
+        line("not an entry: neither rows nor predictions are touched; people review it")
+        return
+    for row in content["rows"]:
+        line(f"{row['id']}: {row['found']}")
+    faults = content["faults"]
+    for file in dict.fromkeys(fault["file"] for fault in faults):
+        line(file or "the whole", style="bold")
+        for fault in faults:
+            if fault["file"] == file:
+                line(f"  {fault['rule']}: {fault['what']}")
+    for rule, why, do in dict.fromkeys((fault["rule"], fault["why"], fault["do"]) for fault in faults):
+        line(f"{rule}: {why}; {do}", style="yellow")
+    if faults:
+        line(f"refused: {len(faults)} fault(s)")
+    else:
+        line(f"nothing is refused in version {content['board']}, {len(content['rows'])} row(s)")
