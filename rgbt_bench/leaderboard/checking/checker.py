@@ -15,7 +15,7 @@ from rgbt_bench.leaderboard.checking.frozen import NOTHING_FOUND, frozen_problem
 from rgbt_bench.leaderboard.checking.network import machine_problems, network_problems
 from rgbt_bench.leaderboard.checking.numbers import number_problems, scored_classes
 from rgbt_bench.leaderboard.checking.predictions import name_problems, packed_problems
-from rgbt_bench.leaderboard.checking.reporting import Fault, NewRow, Problem, Report, shown
+from rgbt_bench.leaderboard.checking.reporting import Fault, NewRow, Problem, Report, shown, told
 from rgbt_bench.leaderboard.checking.texts import skeleton, text_problems
 from rgbt_bench.leaderboard.rows import Row, parse_row
 from rgbt_bench.leaderboard.tracks import leaderboard
@@ -120,10 +120,9 @@ class _Entry:
         for name, change in self._rows.items():
             row = None
             try:
-                row = parse_row(_bytes(change), shown(change.path))
+                row = parse_row(_bytes(change), change.path)
             except BadInputError as error:
-                told = str(error).removeprefix(f"{shown(change.path)}: ")
-                yield Fault(change.path, "row-form", told)
+                yield Fault(change.path, "row-form", told(error, change.path))
             if row is None:
                 named |= {one for one, packed in self._packed.items() if packed.row_of_predictions == name}
                 continue
@@ -198,8 +197,8 @@ def _likeness_problems(row: Row, others: Sequence[Known]) -> Iterator[Problem]:
         if other.track != row.track or other.id == row.id:
             continue
         if skeleton(other.name) == skeleton(row.entry.name):
-            told = f"{shown(row.entry.name)} looks like {shown(other.name)}, the name of {shown(other.id)}"
-            yield Problem("look-alike", f"entry.name {told}")
+            pair = f"{shown(row.entry.name)} looks like {shown(other.name)}"
+            yield Problem("look-alike", f"entry.name {pair}, the name of {shown(other.id)}")
         if any(one.result.predictions_sha256 in other.predictions for one in row.runs):
             yield Problem("copied", f"has the predictions of the row {shown(other.id)}")
 

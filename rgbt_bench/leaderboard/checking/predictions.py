@@ -8,7 +8,7 @@ from typing import Final
 
 from rgbt_bench.errors import BadInputError
 from rgbt_bench.leaderboard.checking.network import LARGEST_SIDE
-from rgbt_bench.leaderboard.checking.reporting import Problem, shown
+from rgbt_bench.leaderboard.checking.reporting import Problem, shown, told
 from rgbt_bench.leaderboard.checking.texts import plain_problems
 from rgbt_bench.leaderboard.packing import JSON_SUFFIX, ZIP_SUFFIX, unpack_json, unpack_pngs
 from rgbt_bench.leaderboard.rows import MAX_PACKED_BYTES, Packed, ScoredRun
@@ -56,12 +56,12 @@ def packed_problems(data: bytes, run: ScoredRun, name: str, classes: Sequence[st
             yield from _png_problems(contents, result.data.samples)
             digest = png_digest_of(contents)
     except BadInputError as error:
-        told = str(error).removeprefix(f"{name}: ")
-        yield Problem("predictions-content" if isinstance(error, _ContentError) else "predictions-packed", told)
+        rule = "predictions-content" if isinstance(error, _ContentError) else "predictions-packed"
+        yield Problem(rule, told(error, name))
         return
     if digest != result.predictions_sha256:
-        told = f"{digest[:12]}, not {shown(result.predictions_sha256[:12])}"
-        yield Problem("predictions-digest", f"holds other predictions than the result is of: their digest is {told}")
+        apart = f"{digest[:12]}, not {shown(result.predictions_sha256[:12])}"
+        yield Problem("predictions-digest", f"holds other predictions than the result is of: their digest is {apart}")
 
 
 class _ContentError(BadInputError):

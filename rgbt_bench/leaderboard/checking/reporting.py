@@ -5,8 +5,11 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+from rgbt_bench.errors import BadInputError
+
 UNVERIFIED: Final = "its numbers are not verified by this"
 _LONGEST: Final = 80
+_LONGEST_ERROR: Final = 600
 
 
 class Rule(NamedTuple):
@@ -167,6 +170,14 @@ class Report:
             "rows": [asdict(row) | {"found": row.sentence} for row in self.rows],
             "faults": [fault.to_dict() for fault in self.faults],
         }
+
+
+def told(error: BadInputError, where: str) -> str:
+    """Return what an error says of a file, in one line of visible ASCII: it may quote what the file holds."""
+    lines = [" ".join(line.split()) for line in str(error).removeprefix(f"{where}: ").splitlines()]
+    text = "; ".join(line.removeprefix("- ") for line in lines if line).replace(":; ", ": ")
+    short = text if len(text) <= _LONGEST_ERROR else f"{text[:_LONGEST_ERROR]}..."
+    return "".join(one if one.isascii() and one.isprintable() else ascii(one)[1:-1] for one in short)
 
 
 def shown(value: object) -> str:
