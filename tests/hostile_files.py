@@ -158,7 +158,7 @@ OTHER = {"also": {"predictions-left-over"}}
 PLACES = {
     "a-workflow-beside": hostile("other-files", "is added", also_brings(".github/workflows/x.yml")),
     "a-conftest-beside": hostile("other-files", "is added", also_brings("conftest.py", b"raise SystemExit")),
-    "a-changed-definition": hostile("other-files", "is added", also_brings("leaderboards/v1/leaderboard.yaml")),
+    "a-changed-definition": hostile("other-files", "besides", also_brings("leaderboards/v1/leaderboard.yaml")),
     "a-proof-of-its-own": hostile("other-files", "is added", also_brings(f"leaderboards/v1/proofs/{NAME}.json")),
     "git-attributes-beside": hostile("other-files", "is added", also_brings(".gitattributes", b"* filter=evil")),
     "a-changed-row": hostile("existing", "is changed", row_as(kinds="modified"), **OTHER),
