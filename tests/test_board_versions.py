@@ -15,8 +15,8 @@ ROW = "sample-detection-rgbt-mine"
 
 
 @pytest.fixture
-def board(tmp_path, home, tiny_folder):
-    return board_with_row(tmp_path, home, tiny_folder)
+def board(tmp_path, home, tiny_folder, monkeypatch):
+    return board_with_row(tmp_path, home, tiny_folder, monkeypatch)
 
 
 @pytest.fixture

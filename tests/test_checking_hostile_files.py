@@ -53,7 +53,7 @@ def test_what_is_too_large_is_not_read(base):
         raise AssertionError("was read")
 
     entry = brought()
-    large = [Change(path, "added", 0o100644, 5 * 10**6, read) for path in entry.all_files()]
+    large = [Change(path, "added", 0o100644, 9 * 10**6, read) for path in entry.all_files()]
     assert {fault.rule for fault in check_changes(base, large).faults} == {"size"}
     many = [Change(f"leaderboards/v1/predictions/r.s{n}.zip", "added", 0o100644, 4 * 10**6, read) for n in range(40)]
     assert {fault.rule for fault in check_changes(base, many).faults} == {"limits"}
@@ -93,7 +93,7 @@ def test_an_older_version_takes_no_row(base, tmp_path, monkeypatch):
     newer = tmp_path / "board"
     shutil.copytree(base, newer)
     shutil.copytree(newer / "v1", newer / "v2")
-    monkeypatch.setattr("rgbt_bench.leaderboard.checking.checker.leaderboard", lambda version: leaderboard("v1"))
+    monkeypatch.setattr("rgbt_bench.leaderboard.checking.checker.leaderboard", leaderboard)
     faults = brought().report(newer).faults
     assert {fault.rule for fault in faults} == {"version"}
     assert faults[0].what == "is of v1, and the newest version is v2"

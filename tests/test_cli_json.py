@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from board_cases import add_row, empty_board, make_row
+from board_cases import add_row, make_row
 from cli_cases import only_object
 from rgbt_bench import cli, doctor, timing
 from rgbt_bench.cli.page import commands
@@ -17,6 +17,7 @@ from rgbt_bench.hub.names import HubName
 from rgbt_bench.hub.sets import set_files
 from rgbt_bench.predictions import Detections
 from run_cases import make_done
+from verified_rows import tiny_board
 
 # One call of each command that succeeds; a new command needs one, too.
 CALLS = {
@@ -41,6 +42,7 @@ CALLS = {
     "sweep": "sweep ffkd/table-2 --preset quick --dataset sample --device cpu --dry-run",
     "verify": "verify --all --skip-missing --board BOARD",
     "submit": "submit PREDICTIONS --name Mine --dataset sample --task detection-rgb --board BOARD",
+    "first-holder": "first-holder sample --preset quick --device cpu",
     "leaderboard show": "leaderboard show flir/detection-rgbt --board BOARD",
     "leaderboard compare": "leaderboard compare one other --board BOARD",
     "leaderboard diff": "leaderboard diff v1 v1 --board BOARD",
@@ -58,6 +60,12 @@ FAULTS = {
     "submit PREDICTIONS --name Mine --board BOARD": (2, "--dataset"),
     "submit --name Mine --board BOARD": (2, "name a run"),
     "submit PREDICTIONS --name Mine --dataset sampel --task detection-rgb --board BOARD": (2, "Did you mean 'sample'"),
+    "first-holder": (2, "Missing argument 'NAME'"),
+    "first-holder flr": (2, "Did you mean 'flir'"),
+    "first-holder flir": (4, "give its PATH"),
+    "first-holder sample": (3, "not the official one"),
+    "leaderboard check none --board BOARD": (2, "unknown row 'none'"),
+    "leaderboard check --base main": (2, "go together"),
     "leaderboard show flir/detection-rgb --version v1 --board NOWHERE": (4, "no leaderboard here"),
     "leaderboard show flir/detection --board BOARD": (2, "Did you mean 'flir/detection-rgb'"),
     "leaderboard compare one othr --board BOARD": (2, "Did you mean 'other'"),
@@ -116,10 +124,11 @@ def called(home, tiny_folder, tmp_path, monkeypatch, bench, request):
     monkeypatch.setattr(
         timing, "time_passes", lambda forwards, device, passes, *_: {name: [1.0] * passes for name in forwards}
     )
+    monkeypatch.setattr("rgbt_bench.leaderboard.estimating._forward_seconds", lambda recipe, device: 0.01)
     probes = {"torch": {"installed": False}, "submissions": {}}
     monkeypatch.setattr(doctor, "_probe", lambda what: (probes[what], ""))
     (tmp_path / "p.json").write_text("[]")
-    made = empty_board(tmp_path / "board")
+    made = tiny_board(tmp_path / "board", tiny_folder, monkeypatch)
     for name in ("one", "other"):
         add_row(made, make_row(name))
     changed = (

@@ -14,15 +14,15 @@ from rgbt_bench.leaderboard import submitting
 from rgbt_bench.leaderboard.submitting import make_row, read_entry, write_row
 from rgbt_bench.leaderboard.verifying import verify_rows
 from run_cases import make_done
-from verified_rows import board_with_row, convert_home, detections, reopened, submitted
+from verified_rows import convert_home, detections, reopened, submitted, tiny_board
 
 ROW = "sample-detection-rgbt-mine"
 
 
 @pytest.fixture
-def board(tmp_path, home, tiny_folder):
+def board(tmp_path, home, tiny_folder, monkeypatch):
     convert_home(home, tiny_folder)
-    return empty_board(tmp_path / "leaderboards")
+    return tiny_board(tmp_path / "leaderboards", tiny_folder, monkeypatch)
 
 
 def entry(**given):
@@ -73,11 +73,13 @@ def test_a_result_that_does_not_come_out_again_is_refused(board, home, tiny_fold
         make_row(board, ["aaaa11112222"], read_entry(None, {"name": "A run"}), preset="quick")
 
 
-def test_a_row_is_never_written_over(tmp_path, home, tiny_folder):
-    board = board_with_row(tmp_path, home, tiny_folder)
+def test_a_row_is_never_written_over(board, tmp_path):
+    board = submitted(board, [detections(tmp_path / "p.json")])
     before = snapshot(board)
-    with pytest.raises(UsageError, match="a new result is a new row"):
+    with pytest.raises(BadInputError, match="is there already on the base branch"):
         submitted(board, [detections(tmp_path / "other.json", seed=5)])
+    with pytest.raises(UsageError, match="a new result is a new row"):
+        write_row(board, make_row(board, [str(tmp_path / "other.json")], entry()))
     assert snapshot(board) == before
 
 
@@ -105,6 +107,23 @@ def test_a_dry_run_writes_nothing(board, tmp_path):
     content = submitting.submit_row(board, [str(detections(tmp_path / "p.json"))], entry(), dry_run=True)
     assert snapshot(board) == before
     assert (content["written"], content["steps"]) == ([], [])
+
+
+def test_what_ci_would_refuse_is_refused_here_and_nothing_is_written(board, tmp_path, monkeypatch):
+    before = snapshot(board)
+    path = str(detections(tmp_path / "p.json"))
+    with pytest.raises(BadInputError, match=r"CI would refuse this row(.|\n)*\(name\)"):
+        submitting.submit_row(board, [path], entry(name="M\u0438ne", id="mine"))
+    monkeypatch.undo()
+    assert snapshot(board) == before
+
+
+def test_labels_that_are_not_the_official_ones_are_refused(tmp_path, home, tiny_folder):
+    convert_home(home, tiny_folder)
+    board = empty_board(tmp_path / "leaderboards")
+    with pytest.raises(BadInputError, match=r"data\.samples is 12, and 128 is frozen"):
+        submitting.submit_row(board, [str(detections(tmp_path / "p.json"))], entry())
+    assert not reopened(board).rows
 
 
 def test_an_installed_copy_takes_no_rows(tmp_path):

@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image as Pillow
 
-from board_cases import edited, empty_board
+from board_cases import edited
 from rgbt_bench.converting import convert
 from rgbt_bench.datasets.store import Dataset
 from rgbt_bench.leaderboard.rows import encode_resamples
 from rgbt_bench.leaderboard.tracks import PROTOCOLS
 from rgbt_bench.leaderboard.verifying import differences, report_of, verify_rows, write_proofs
-from verified_rows import ManyScenes, board_with_row, convert_home, detections, reopened, submitted
+from verified_rows import ManyScenes, board_with_row, convert_home, detections, reopened, submitted, tiny_board
 
 ROW = "sample-detection-rgbt-mine"
 
@@ -30,8 +30,8 @@ def scenes_folder(tmp_path_factory):
 
 
 @pytest.fixture
-def board(tmp_path, home, scenes_folder):
-    return board_with_row(tmp_path, home, scenes_folder)
+def board(tmp_path, home, scenes_folder, monkeypatch):
+    return board_with_row(tmp_path, home, scenes_folder, monkeypatch)
 
 
 def verified(board):
@@ -139,13 +139,15 @@ def test_without_the_set_nothing_is_proven_and_nothing_false(board, home):
     assert report_of(board, [finding], skip_missing=True)["exit_code"] == 0
 
 
-def test_label_maps_are_proven_too(tmp_path, home, tiny_folder):
+def test_label_maps_are_proven_too(tmp_path, home, tiny_folder, monkeypatch):
     convert_home(home, tiny_folder)
     folder = tmp_path / "maps"
     folder.mkdir()
     for sample in Dataset(tiny_folder).part("test"):
         Pillow.fromarray(np.zeros((sample.height, sample.width), np.uint8)).save(folder / f"{sample.sample_id}.png")
-    board = submitted(empty_board(tmp_path / "leaderboards"), [folder], task="segmentation-rgbt")
+    board = submitted(
+        tiny_board(tmp_path / "leaderboards", tiny_folder, monkeypatch), [folder], task="segmentation-rgbt"
+    )
     assert verified(board).state == "proven"
 
 
@@ -157,7 +159,7 @@ def test_fused_images_are_proven_and_changed_sources_are_named(tmp_path, home, t
         grey = np.full((sample.height, sample.width), 100, np.uint8)
         grey[10:20] = 200
         Pillow.fromarray(grey).save(folder / f"{sample.sample_id}.png")
-    board = submitted(empty_board(tmp_path / "leaderboards"), [folder], task="fusion")
+    board = submitted(tiny_board(tmp_path / "leaderboards", tiny_folder, monkeypatch), [folder], task="fusion")
     assert verified(board).state == "proven"
     monkeypatch.setattr("rgbt_bench.leaderboard.labels_here.image_digest", lambda data: "0" * 64)
     assert "images of test are not those" in verified(board).faults[0]

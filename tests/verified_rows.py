@@ -9,6 +9,7 @@ import numpy as np
 from board_cases import empty_board
 from conftest import TinySample
 from rgbt_bench.converters import Scan
+from rgbt_bench.datasets.store import Dataset
 from rgbt_bench.leaderboard.board import Board
 from rgbt_bench.leaderboard.submitting import read_entry, submit_row
 from rgbt_bench.opening import open_dataset
@@ -21,6 +22,20 @@ class ManyScenes(TinySample):
         found = super().scan(source)
         items = [replace(one, labels=replace(one.labels, scene=one.labels.sample_id)) for one in found.items]
         return Scan(found.layout, items)
+
+
+def tiny_board(folder, tiny_folder, monkeypatch):
+    """Return an empty board that has frozen the tiny set, as this rgbt-bench would have."""
+    board = empty_board(folder)
+    path = board.folder / "leaderboard.yaml"
+    text, frozen = path.read_text(), board.definitions.data["sample-test"]
+    record = Dataset(tiny_folder).part("test").record
+    for name in ("ids_sha256", "label_digest", "rgb_digest", "thermal_digest"):
+        text = text.replace(getattr(frozen, name), getattr(record, name))
+    path.write_text(text.replace("samples: 128", f"samples: {record.samples}"))
+    board = Board(board.root, board.version)
+    monkeypatch.setattr("rgbt_bench.leaderboard.checking.checker.leaderboard", lambda: board.definitions)
+    return board
 
 
 def convert_home(home, tiny_folder):
@@ -53,11 +68,11 @@ def submitted(board, targets, name="Mine", task="detection-rgbt", **options):
     return reopened(board)
 
 
-def board_with_row(tmp_path, home, tiny_folder, **made):
+def board_with_row(tmp_path, home, tiny_folder, monkeypatch, **made):
     """Return a board with one row of the tiny set."""
     convert_home(home, tiny_folder)
     path = detections(tmp_path / "predictions.json", **made)
-    return submitted(empty_board(tmp_path / "leaderboards"), [path])
+    return submitted(tiny_board(tmp_path / "leaderboards", tiny_folder, monkeypatch), [path])
 
 
 def reopened(board):

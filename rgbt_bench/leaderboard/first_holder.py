@@ -20,7 +20,7 @@ from rgbt_bench.launching import LocalLauncher
 from rgbt_bench.leaderboard.board import Board, open_board
 from rgbt_bench.leaderboard.latencies import latency_reports
 from rgbt_bench.leaderboard.papers import find_table
-from rgbt_bench.leaderboard.submitting import EntryFile, make_row, require_accepted, write_row
+from rgbt_bench.leaderboard.submitting import EntryFile, make_row, refusals, write_row
 from rgbt_bench.leaderboard.tracks import DEFINITIONS_FILE, PENDING, official_data
 from rgbt_bench.opening import open_dataset
 from rgbt_bench.paths import PARTIAL
@@ -163,9 +163,15 @@ def pack(asked: Asked, steps: Sequence[Step], progress: Progress = no_progress) 
     rows = []
     for entry, runs in _rows(asked, steps):
         made = make_row(board, [str(run.folder) for run in runs], entry, asked.preset, asked.hub, progress)
-        require_accepted(source, made)
         write_row(board, made)
-        rows.append({"row": made.row.id, "seeds": [run.seed for run in runs], "standing": made.row.first.standing})
+        rows.append(
+            {
+                "row": made.row.id,
+                "seeds": [run.seed for run in runs],
+                "standing": made.row.first.standing,
+                "refused": refusals(source, made),
+            }
+        )
         for run in runs:
             _keep(aside, made.row.id, run)
     digests = compare_digests(open_dataset(asked.kit.dataset))

@@ -14,7 +14,9 @@ from pydantic import Field, ValidationError
 
 from rgbt_bench.errors import BadInputError, BenchError, UsageError, enumerate_faults
 from rgbt_bench.files import write_bytes
-from rgbt_bench.leaderboard.board import Board
+from rgbt_bench.leaderboard.board import PREDICTIONS_FOLDER, ROWS_FOLDER, Board
+from rgbt_bench.leaderboard.checking import Base, Change, check_changes
+from rgbt_bench.leaderboard.checking.changes import HOME, REGULAR
 from rgbt_bench.leaderboard.labels_here import LabelsHere
 from rgbt_bench.leaderboard.latencies import latency_reports
 from rgbt_bench.leaderboard.packing import pack
@@ -312,7 +314,26 @@ def _require_checkout(board: Board) -> None:
 
 
 def require_accepted(board: Board, made: Made) -> None:
-    """Ask of a row what CI will ask of the pull request."""
+    """Ask of a row what CI will ask of the pull request.
+
+    Raises:
+        BadInputError: CI would refuse it; every fault is named.
+    """
+    if faults := refusals(board, made):
+        raise BadInputError(enumerate_faults("CI would refuse this row, so nothing was written:", faults))
+
+
+def refusals(board: Board, made: Made) -> list[str]:
+    """Return every reason for which CI would refuse a row."""
+    contents = {f"{PREDICTIONS_FOLDER}/{name}": data for name, data in made.packed.items()}
+    contents[f"{ROWS_FOLDER}/{made.row.id}.json"] = row_bytes(made.row)
+    report = check_changes(Base(board.root), [_change(board, place, data) for place, data in contents.items()])
+    return [f"{one.file}: {one.what} ({one.rule})" for one in report.faults]
+
+
+def _change(board: Board, place: str, data: bytes) -> Change:
+    path = f"{HOME}/{board.version}/{place}"
+    return Change(path, "added", REGULAR, len(data), lambda limit: data[:limit])
 
 
 def _steps(board: Board, row: Row, written: Sequence[Path]) -> list[str]:

@@ -197,6 +197,9 @@ def packed(content: dict[str, Any]) -> None:
         return
     rows = content["packed"]["rows"]
     table([{"row": one["row"], "seeds": len(one["seeds"]), "standing": one["standing"]} for one in rows])
+    refused = [fault for one in rows for fault in one["refused"]]
+    if refused:
+        line(f"CI would refuse these rows ({len(refused)} faults), for one: {refused[0]}", style="yellow")
     line(f"packed in {content['packed']['folder']}: its README.md says how to open the pull request")
 
 

@@ -11,10 +11,11 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
 from rgbt_bench.errors import BadInputError, MissingError, UsageError
-from rgbt_bench.leaderboard.board import DEFINITIONS_FILE, ROWS_FOLDER
+from rgbt_bench.leaderboard.board import ROWS_FOLDER
 from rgbt_bench.leaderboard.checking.changes import HOME, Change, Kind
 from rgbt_bench.leaderboard.checking.checker import Base, check_changes
 from rgbt_bench.leaderboard.checking.reporting import Fault, Report, shown
+from rgbt_bench.leaderboard.tracks import DEFINITIONS_FILE
 
 _KINDS: Final[dict[str, Kind]] = {"A": "added", "M": "modified", "D": "deleted", "T": "type changed"}
 _REF: Final = re.compile(r"(?!-)[!-~]+")
