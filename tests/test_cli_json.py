@@ -60,7 +60,7 @@ FAULTS = {
     "submit PREDICTIONS --name Mine --board BOARD": (2, "--dataset"),
     "submit --name Mine --board BOARD": (2, "name a run"),
     "submit PREDICTIONS --name Mine --dataset sampel --task detection-rgb --board BOARD": (2, "Did you mean 'sample'"),
-    "first-holder": (2, "Missing argument 'NAME'"),
+    "first-holder": (2, "Missing argument 'name'"),
     "first-holder flr": (2, "Did you mean 'flir'"),
     "first-holder flir": (4, "give its PATH"),
     "first-holder sample": (3, "not the official one"),

@@ -148,6 +148,10 @@ def verify(
     skip_missing: Annotated[
         bool, typer.Option("--skip-missing", help="Rows whose labels or predictions are not here do not fail it.")
     ] = False,
+    rerun: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RUN", help="Of one row: also compare it with this run of the same recipe. Repeatable."),
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; default: as many as cores.")] = None,
     version: Version = None,
     board: BoardFolder = None,
@@ -155,15 +159,21 @@ def verify(
 ) -> None:
     """Prove rows: compute every number again from the predictions and your copy of the labels."""
     from rgbt_bench.leaderboard.board import open_board
+    from rgbt_bench.leaderboard.rerunning import rerun_proof, write_proof
     from rgbt_bench.leaderboard.verifying import choose_rows, report_of, verify_rows, write_proofs
 
     opened = open_board(version, board)
     chosen = choose_rows(opened, rows or (), every)
+    if rerun and len(chosen) != 1:
+        raise UsageError("--rerun is of one row; name it alone")
     with console.progress() as report:
         findings = verify_rows(opened, chosen, report, workers)
+        proof = rerun_proof(opened, chosen[0], rerun, report) if rerun and findings[0].state == "proven" else None
     if write:
         write_proofs(opened, chosen, findings)
-    content = report_of(opened, findings, skip_missing)
+        if proof is not None:
+            write_proof(opened, proof)
+    content = report_of(opened, findings, skip_missing) | {"rerun": proof and proof.note}
     emit(as_json, content, lambda: shown.verified(content))
     raise typer.Exit(content["exit_code"])
 

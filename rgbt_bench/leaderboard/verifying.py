@@ -27,6 +27,7 @@ SHOWN_DIFFERENCES: Final = 5
 NOT_RECOMPUTED: Final = (
     "parameters, MACs, latency and the model's own provenance need the model, and were not recomputed"
 )
+_NOT_IN_FIGURES: Final = ("torch", "torchvision", "timm", "effdet", "accelerate")
 State = Literal["proven", "failed", "not here"]
 
 
@@ -133,16 +134,20 @@ def write_proofs(board: Board, rows: Iterable[Row], findings: Iterable[Finding])
         if finding.state == "failed":
             path.unlink(missing_ok=True)
         elif finding.state == "proven" and not _is_proven(board, row):
-            libraries = {name: told for name, told in library_versions().items() if name != "torch"}
             proof = Proof(
                 row=row.id,
                 row_digest=row.digest,
                 kind="rescored",
                 rgbt_bench=__version__,
                 created=now(),
-                libraries=libraries,
+                libraries=proof_libraries(),
             )
             write_json(path, proof.model_dump(mode="json"))
+
+
+def proof_libraries() -> dict[str, str]:
+    """Return the versions of what took part in a proof."""
+    return {name: told for name, told in library_versions().items() if name not in _NOT_IN_FIGURES}
 
 
 def _is_proven(board: Board, row: Row) -> bool:

@@ -126,6 +126,8 @@ def verified(content: dict[str, Any]) -> None:
         line(f"{one['row']}: {one['state']}", style="red" if one["state"] == "failed" else "")
         for fault in (*one["faults"], *one["missing"]):
             line(f"  - {fault}")
+    if content["rerun"]:
+        line(f"made again: {content['rerun']}")
     line(f"{content['proven']} proven, {content['failed']} failed, {content['not_here']} not here")
     line(content["note"])
 
