@@ -151,12 +151,12 @@ def _complete(one, run, track, seed):
     restand(result)
 
 
-def restand(result):
+def restand(result, model=None):
     """Set the standing that follows from a result."""
     data = result["data"]
     result["standing"], result["standing_reason"] = standing(
         result["track"], data["part"], result["protocol"]["name"], data["label_digest"], data["skipped"],
-        data["ids_sha256"], (data["rgb_digest"], data["thermal_digest"]),
+        data["ids_sha256"], (data["rgb_digest"], data["thermal_digest"]), model,
     )  # fmt: skip
 
 

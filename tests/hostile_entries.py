@@ -140,6 +140,8 @@ FORM = {
     "another-version": hostile("row-name", "version 2", put("board", 2)),
     "from-the-future": hostile("time", "to come", put("created", "2099-01-01T00:00:00+00:00")),
     "without-a-time-zone": hostile("time", "without a time zone", put("created", "2026-11-20T00:00:00")),
+    "a-time-in-another-form": hostile("time", "is written as", put("created", "2026-W47-5T00:00:00Z")),
+    "a-time-before-all-time": hostile("time", "is written as", put("created", "0001-01-01T00:00:00+00:00")),
     "no-time": hostile("time", "no time", result("created", "yesterday")),
 }
 
@@ -172,6 +174,10 @@ TEXTS = {
     "an-emoji-as-a-name": hostile("name", "\\U0001f3c6", name("Best \U0001f3c6")),
     "markup-in-the-authors": hostile("text", "angle brackets", put("entry.authors", "<img src=x onerror=alert(1)>")),
     "a-long-text-in-the-hardware": hostile("hardware", "200", result("hardware.cpu", "x" * 900)),
+    "a-formula-as-a-name": hostile("name", "begins with '+'", name("+cmd (1)")),
+    "a-formula-in-a-note": hostile("text", "spreadsheet", put("entry.note", "=HYPERLINK(1)")),
+    "a-long-text": hostile("text", "3,000", result("hardware.cpu", "\u00e9" * 3000), also={"hardware"}),
+    "a-paper-that-is-none": hostile("paper", "no such paper", put("entry.paper_key", "nature")),
     "a-space-at-the-end": hostile("spaces", "entry.name", name("Good Net ")),
     "two-spaces": hostile("spaces", "entry.name", name("Good  Net")),
     "two-bibtex-entries": hostile("bibtex", "more than one", put("entry.bibtex", "@misc{a, x={1}}\n@misc{b, x={2}}")),

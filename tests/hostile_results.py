@@ -29,6 +29,11 @@ def of_fusion(entry):
     entry.result["metrics"] = brought(ROADSCENE).metrics
 
 
+def seed_below_zero(entry):
+    entry.run["seed"] = -1
+    entry.run["predictions"] |= {"file": None, "hub": f"hub:ann/x@{'a' * 40}/p.json.gz"}
+
+
 def class_left_out(entry):
     entry.metrics["per_class"].pop("bike")
 
@@ -117,6 +122,7 @@ FROZEN = {
         also={"local-path"},
     ),
     "the-seed-of-another": hostile("seeds", "model of seed", model(seed=7)),
+    "a-seed-below-zero": hostile("seeds", "no seed -1", seed_below_zero, also={"predictions-left-over"}),
     "seeds-of-two-recipes": hostile(
         "seeds", "one recipe", each(model(), put("runs.1.result.model.recipe", "other")), seeds=(0, 1)
     ),

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from board_cases import empty_board
-from checking_cases import NAME, PREDICTIONS, ROWS, brought
+from checking_cases import NAME, PREDICTIONS, ROWS, brought, restand
 from cli_cases import only_object
 from rgbt_bench.leaderboard.checking import Change, check_changes
 from rgbt_bench.results import ModelProvenance
@@ -73,6 +73,20 @@ def test_a_registered_recipe_with_its_digest_passes(board):
     assert entry.report(board.root).faults == ()
 
 
+def test_an_official_row_of_the_one_recipe_passes(board):
+    entry = brought("m3fd/detection-on-fused")
+    settings = ("requires.fusion=tardal-ct",)
+    model = ModelProvenance(
+        recipe="yolov5s-on-fused", preset="paper", run_key="1" * 64, settings=settings, weights_sha256="5" * 64,
+        recipe_digest=settled_recipe("yolov5s-on-fused", "paper", settings).digest, requires={"fusion": "x"},
+        parameters={"n": 5}, epochs=9, seed=0,
+    )  # fmt: skip
+    entry.result["model"] = model.model_dump(mode="json")
+    restand(entry.result, model)
+    assert entry.result["standing"] == "official"
+    assert entry.report(board.root).faults == ()
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -80,6 +94,7 @@ def test_a_registered_recipe_with_its_digest_passes(board):
         {"note": "trained on <b>1 µs</b> of data; see https://arxiv.org/abs/2401.00001 & rgb/thermal, 3/4 of it"},
         {"bibtex": '@article{a2026,\n\ttitle = {A {B}},\n  author = {Müller, J{\\"o}rg},\n url={https://a.org/x}\n}\n'},
         {"paper": "Fusion: 100 % of α, β and γ", "paper_url": "https://doi.org/10.1000/xyz(1)"},
+        {"paper_key": "ffkd"},
         {"name": "Réseau-2 (v1.0), A & B"},
         {"code_url": "https://github.com/ann/code/tree/main#readme"},
     ],

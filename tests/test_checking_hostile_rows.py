@@ -21,9 +21,9 @@ def base(tmp_path_factory):
 def test_a_hostile_row_is_refused_by_its_rule(base, name):
     case = OF_ROWS[name]
     entry = case.entry()
-    began = time.monotonic()
+    began = time.process_time()
     report = entry.report(base)
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
     assert {fault.rule for fault in report.faults} == {case.rule} | case.also
     assert any(case.says in fault.what for fault in report.faults if fault.rule == case.rule), report.faults
     for fault in report.faults:

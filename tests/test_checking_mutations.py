@@ -42,9 +42,10 @@ def edited(data, changes):
 
 
 def checked(base, entry):
-    began = time.monotonic()
+    # of this process, because others share the machine
+    began = time.process_time()
     report = entry.report(base)
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
     assert all(fault.rule in RULES and fault.what.isascii() and fault.what.isprintable() for fault in report.faults)
     json.dumps(report.to_dict(), allow_nan=False)
     return report

@@ -202,8 +202,11 @@ def _require_plain(content: Any, where: str) -> None:
             raise BadInputError(f"{where}: a number is beyond what a float can hold; write a finite number")
         elif isinstance(value, int) and abs(value) > LARGEST_INTEGER:
             raise BadInputError(f"{where}: an integer is beyond 2**53, and some readers of JSON would round it")
-        elif isinstance(value, str) and any("\ud800" <= one <= "\udfff" for one in value):
-            raise BadInputError(f"{where}: half of a surrogate pair (\\ud800 to \\udfff) is no character")
+        elif isinstance(value, str):
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise BadInputError(f"{where}: half of a surrogate pair (\\ud800 to \\udfff) is no character") from None
 
 
 def _described(error: ValidationError) -> str:

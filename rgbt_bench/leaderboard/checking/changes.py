@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from rgbt_bench.leaderboard.board import PREDICTIONS_FOLDER, ROWS_FOLDER
-from rgbt_bench.leaderboard.checking.reporting import Problem
+from rgbt_bench.leaderboard.checking.reporting import LONGEST_PATH, Problem
 from rgbt_bench.leaderboard.rows import LONGEST_ID, MAX_PACKED_BYTES, MAX_ROW_BYTES
 
 HOME: Final = "leaderboards"  # in the repository
@@ -15,6 +15,9 @@ MAX_ROWS: Final = 50
 MAX_FILES: Final = 500
 MAX_TOTAL_BYTES: Final = 100 * 10**6
 REGULAR: Final = 0o100644
+_RESERVED: Final = {"con", "prn", "aux", "nul", "index"} | {
+    f"{port}{one}" for port in ("com", "lpt") for one in range(10)
+}
 _MODES: Final = {0o120000: "a link", 0o160000: "a submodule", 0o100755: "a program", 0o040000: "a folder"}
 _ID: Final = r"[a-z0-9]+(?:-[a-z0-9]+)*"
 _ROW_FILE: Final = re.compile(rf"{HOME}/(?P<version>v[1-9][0-9]*)/{ROWS_FOLDER}/(?P<row>{_ID})\.json")
@@ -59,6 +62,8 @@ class Change:
 
 def touches_entries(change: Change) -> bool:
     """Tell whether a change is of rows or predictions, however their folders are written."""
+    if len(change.path) > LONGEST_PATH:
+        return True
     folded = unicodedata.normalize("NFKC", change.path).casefold().replace("\\", "/")
     return bool(_OF_ENTRIES.search(folded))
 
@@ -80,6 +85,9 @@ def place_problems(change: Change, version: str, existing: frozenset[str]) -> It
 
     `existing` are the paths below `leaderboards/` on the base branch.
     """
+    if len(change.path) > LONGEST_PATH:
+        yield Problem("path", f"the path has {len(change.path):,} characters, and at most {LONGEST_PATH} are read")
+        return
     if not touches_entries(change):
         yield Problem("other-files", f"{_VERBS[change.kind]} besides the rows and predictions of an entry")
         return
@@ -95,6 +103,8 @@ def place_problems(change: Change, version: str, existing: frozenset[str]) -> It
             yield Problem("version", f"is of {found['version']}, and the newest version is {version}")
         if len(found["row"]) > LONGEST_ID:
             yield Problem("path", f"the row's id has {len(found['row'])} characters, and at most {LONGEST_ID} are read")
+        if found["row"] in _RESERVED:
+            yield Problem("path", f"{found['row']} is a name that some systems or pages keep for themselves")
     if change.kind == "deleted":
         return
     if change.mode != REGULAR:

@@ -15,12 +15,13 @@ from rgbt_bench.leaderboard.checking.frozen import NOTHING_FOUND, frozen_problem
 from rgbt_bench.leaderboard.checking.network import machine_problems, network_problems
 from rgbt_bench.leaderboard.checking.numbers import number_problems, scored_classes
 from rgbt_bench.leaderboard.checking.predictions import name_problems, packed_problems
-from rgbt_bench.leaderboard.checking.reporting import Fault, NewRow, Problem, Report, shown, told
+from rgbt_bench.leaderboard.checking.reporting import Fault, NewRow, Problem, Report, shown, shown_path, told
 from rgbt_bench.leaderboard.checking.texts import skeleton, text_problems
 from rgbt_bench.leaderboard.rows import Row, parse_row
 from rgbt_bench.leaderboard.tracks import leaderboard
 
 MOST_FAULTS: Final = 200  # that are told; a file gone wrong in one way has as many as numbers
+_EARLIEST: Final = datetime(2025, 1, 1, tzinfo=UTC)  # before the first board
 _LATEST: Final = timedelta(days=1)  # ahead, for clocks that go wrong
 
 
@@ -92,8 +93,8 @@ def check_changes(base: Base | Path, changes: Sequence[Change], now: datetime | 
     ordered = sorted(changes, key=lambda change: change.path)
     whole = [Fault("", *problem) for problem in whole_problems(ordered)]
     placed = [(change, list(place_problems(change, version, base.paths))) for change in ordered]
-    faults = whole + [Fault(shown(change.path), *one) for change, found in placed for one in found]
-    faults += [Fault(shown(path), "path", "is there twice") for path in _twice(ordered)]
+    faults = whole + [Fault(shown_path(change.path), *one) for change, found in placed for one in found]
+    faults += [Fault(shown_path(path), "path", "is there twice") for path in _twice(ordered)]
     rows: tuple[NewRow, ...] = ()
     if not whole:
         # nothing more is to be learnt of a file that has no place
@@ -143,6 +144,8 @@ class _Entry:
             yield Problem("row-name", f"is made for version {row.board}, and lies in {self._base.board.version}")
         yield from _time_problems("created", row.created, self._now)
         yield from text_problems(row)
+        if row.entry.paper_key is not None and f"{HOME}/papers/{row.entry.paper_key}.yaml" not in self._base.paths:
+            yield Problem("paper", f"entry.paper_key is {row.entry.paper_key}, and the leaderboard has no such paper")
         yield from _likeness_problems(row, others)
         definitions = self._base.board.definitions
         if row.track not in definitions.tracks:
@@ -186,6 +189,8 @@ def _time_problems(place: str, text: str, now: datetime) -> Iterator[Problem]:
         return
     if time.tzinfo is None:
         yield Problem("time", f"{place} is {shown(text)}, without a time zone")
+    elif text != time.replace(tzinfo=UTC).isoformat(timespec="seconds") or time < _EARLIEST:
+        yield Problem("time", f"{place} is {shown(text)}, and is written as {now.isoformat(timespec='seconds')} is")
     elif time > now + _LATEST:
         yield Problem("time", f"{place} is {shown(text)}, which is to come")
 

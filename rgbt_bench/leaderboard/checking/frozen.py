@@ -15,7 +15,7 @@ from rgbt_bench.protocols import find_protocol
 from rgbt_bench.recipes import PRESETS
 from rgbt_bench.registry import recipe_files
 from rgbt_bench.results import DataProvenance, ModelProvenance, Result
-from rgbt_bench.runs import settled_recipe
+from rgbt_bench.runs import MAX_SEED, settled_recipe
 
 NOTHING_FOUND: Final = "37517e5f3dc66819f61f5a7bb8ace1921282415f10551d2defa5c3eb0985b570"  # of an empty list
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
@@ -43,6 +43,8 @@ def frozen_problems(result: Result, definitions: Leaderboard) -> Iterator[Proble
 def seeds_problems(row: Row) -> Iterator[Problem]:
     """Yield why the runs of a row are not seeds of one thing."""
     models = [one.result.model for one in row.runs]
+    if strange := [one.seed for one in row.runs if not 0 <= (one.seed or 0) <= MAX_SEED]:
+        yield Problem("seeds", f"there is no seed {strange[0]}")
     made = {canonical_json(_without_seed(one)) for one in models}
     if len(made) > 1:
         yield Problem("seeds", "the runs are not of one recipe, preset and settings")

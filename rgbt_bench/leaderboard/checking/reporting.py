@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from rgbt_bench.errors import BadInputError
 
 UNVERIFIED: Final = "its numbers are not verified by this"
+LONGEST_PATH: Final = 300
 _LONGEST: Final = 80
 _LONGEST_ERROR: Final = 600
 
@@ -58,11 +59,16 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
         ),
         "spaces": Rule("names that differ in spaces alone look alike", "write single spaces, none at the ends"),
         "name": Rule(
-            _NAMES, "write the name in Latin letters, digits, single spaces and - + . , : ( ) / & ' _; one is a letter"
+            _NAMES,
+            "write the name in Latin letters, digits, single spaces and - + . , : ( ) / & ' _; a letter or digit first",
         ),
         "look-alike": Rule(_NAMES, "choose a name that is told apart from it at a glance, such as with a year"),
         "text": Rule("texts of a row are shown as they are", "write a short text without markup"),
         "bibtex": Rule("people paste it into their papers", "give one @entry and nothing beside it, or leave it empty"),
+        "paper": Rule(
+            "a row stands beside the figures of the paper that it names",
+            "give the key of a file in leaderboards/papers, or leave it out and write `paper`",
+        ),
         "url": Rule(
             "people follow it", "give an https address with a public host name in ASCII, no user, port or punycode"
         ),
@@ -189,5 +195,13 @@ def shown(value: object) -> str:
         return text if len(text) <= 4 * _LONGEST else f"{text[: 4 * _LONGEST]}..."
     else:
         text = str(value)
-    short = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    return _visible(text if len(text) <= _LONGEST else f"{text[:_LONGEST]}...")
+
+
+def shown_path(path: str) -> str:
+    """Return a path as it is, or as a text of visible ASCII; only one that no file of a board has is cut short."""
+    return _visible(path if len(path) <= LONGEST_PATH else f"{path[:LONGEST_PATH]}...")
+
+
+def _visible(short: str) -> str:
     return short if short.isascii() and short.isprintable() and short.strip() == short != "" else ascii(short)

@@ -17,7 +17,10 @@ _BLANK: Final = re.compile(
 )
 _ALPHABETS: Final = {"LATIN", "CYRILLIC", "GREEK", "COPTIC", "ARMENIAN", "CHEROKEE", "GEORGIAN", "LISU", "DESERET"}
 _MICRO: Final = "\u00b5"
-_NAME: Final = re.compile("[A-Za-z0-9\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u017f +.,:()/&'_-]+")
+_LETTERS: Final = "A-Za-z0-9\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u017f"
+_NAME: Final = re.compile(f"[{_LETTERS} +.,:()/&'_-]+")
+_FIRST: Final = re.compile(f"[{_LETTERS}]")
+_FORMULA: Final = re.compile("[=+@-]")
 _LOCAL: Final = re.compile(
     r"""(?:^|(?<=[\s"'=(\[{,;|<>:]))(?:/(?!/)[\w.+-]+/|/(?:home|root|Users|mnt|tmp)\b|~[\w.-]*/)|"""
     r"""(?<![A-Za-z0-9])[A-Za-z]:[\\/](?!/)|\\\\[\w.-]+\\|\bfile:/""",
@@ -71,6 +74,7 @@ def plain_problems(place: str, text: str) -> Iterator[Problem]:
     in_lines = place == "entry.bibtex"
     if not in_lines and len(text) > LONGEST_TEXT:
         yield Problem("text", f"{place} has {len(text):,} characters, and at most {LONGEST_TEXT:,} are shown")
+        return
     if text.isascii() and text.isprintable():
         yield from _path_problems(place, text)
         return
@@ -97,10 +101,14 @@ def entry_problems(entry: Entry) -> Iterator[Problem]:
     if not _NAME.fullmatch(entry.name) or not any(map(str.isalpha, entry.name)):
         strange = next((one for one in entry.name if not _NAME.fullmatch(one)), None)
         yield Problem("name", f"entry.name has {strange!a}" if strange else "entry.name has no letter")
+    elif entry.name == entry.name.strip() and not _FIRST.match(entry.name):
+        yield Problem("name", f"entry.name begins with {entry.name[0]!a}")
     for field in ("name", "authors", "paper", "note"):
         text = getattr(entry, field)
         if text != text.strip() or "  " in text:
             yield Problem("spaces", f"entry.{field} has spaces at an end, or two in a row: {shown(repr(text))}")
+        if field != "name" and _FORMULA.match(text):
+            yield Problem("text", f"entry.{field} begins as a formula of a spreadsheet does: {shown(text)}")
         if field in ("authors", "paper") and ("<" in text or ">" in text):
             yield Problem("text", f"entry.{field} has angle brackets: {shown(text)}")
     for field in ("paper_url", "code_url"):
