@@ -3,6 +3,7 @@
 import base64
 import binascii
 import math
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -24,6 +25,7 @@ MAX_ROW_BYTES: Final = 4 * 2**20
 MAX_PACKED_BYTES: Final = 8 * 2**20
 MAX_DEPTH: Final = 16
 LARGEST_INTEGER: Final = 2**53  # beyond it some readers of JSON round
+_MAYBE_HUGE: Final = re.compile(r"[\s:,\[-][0-9]{16,}[\s,\]}]")
 Badge = Literal["reported", "measured", "rescored", "re-run"]
 By = Literal["measured", "stated"]
 _HUB_FILE = r"^hub:[A-Za-z0-9._-]+/[A-Za-z0-9._-]+@[0-9a-f]{40}/[A-Za-z0-9._/-]+$"
@@ -178,17 +180,31 @@ def parse_row(data: bytes, where: str) -> Row:
     except UnicodeDecodeError as error:
         raise BadInputError(f"{where}: not UTF-8 text ({error.reason} at byte {error.start})") from None
     content = parse_json(text, where)
-    _require_plain(content, where)
+    canonical = _plain_text(text, content, where)
     try:
         row = Row.model_validate(content)
     except ValidationError as error:
         raise BadInputError(f"{where}: {_described(error)}") from None
-    _require_written_so(row, content, where)
+    # the schema bounds what is nested in all else
+    _require_plain([one.result.protocol for one in row.runs], where)
+    _require_plain([one.result.hardware for one in row.runs] + [one.device for one in row.latency], where)
+    _require_written_so(row, content, canonical, where)
     return row
 
 
+def _plain_text(text: str, content: Any, where: str) -> str:
+    """Return a content's canonical text, or refuse what no row has and what digests would fail on."""
+    try:
+        canonical = canonical_json(content)
+        canonical.encode()
+    except (ValueError, RecursionError):
+        canonical = ""
+    if not canonical or _MAYBE_HUGE.search(text):
+        _require_plain(content, where)
+    return canonical
+
+
 def _require_plain(content: Any, where: str) -> None:
-    """Refuse what no row has and what comparing and digests would fail on."""
     left = [(content, 1)]
     while left:
         value, depth = left.pop()
@@ -202,11 +218,8 @@ def _require_plain(content: Any, where: str) -> None:
             raise BadInputError(f"{where}: a number is beyond what a float can hold; write a finite number")
         elif isinstance(value, int) and abs(value) > LARGEST_INTEGER:
             raise BadInputError(f"{where}: an integer is beyond 2**53, and some readers of JSON would round it")
-        elif isinstance(value, str):
-            try:
-                value.encode()
-            except UnicodeEncodeError:
-                raise BadInputError(f"{where}: half of a surrogate pair (\\ud800 to \\udfff) is no character") from None
+        elif isinstance(value, str) and not value.isascii() and any("\ud800" <= one <= "\udfff" for one in value):
+            raise BadInputError(f"{where}: half of a surrogate pair (\\ud800 to \\udfff) is no character")
 
 
 def _described(error: ValidationError) -> str:
@@ -215,10 +228,10 @@ def _described(error: ValidationError) -> str:
     return f"not a row: {'; '.join(faults)}{rest}"
 
 
-def _require_written_so(row: Row, content: Any, where: str) -> None:
+def _require_written_so(row: Row, content: Any, canonical: str, where: str) -> None:
     """Refuse what is a row only after a conversion, such as "1" for 1: two readers may take it differently."""
     written = row.model_dump(mode="json", exclude_unset=True)
-    if canonical_json(written) != canonical_json(content):
+    if canonical_json(written) != canonical:
         place = _first_difference(written, content, "")
         raise BadInputError(f"{where}: {place} is not written as rgbt-bench writes it; make the row with `submit`")
 
