@@ -132,7 +132,9 @@ def _complete(one, run, track, seed):
     result = run["result"]
     kind = PROTOCOLS[frozen.protocol]["task"].partition("-")[0]
     info = dataset_info(result["data"]["dataset"])
-    drawn = np.clip(0.3 + 0.01 * np.random.default_rng([seed or 0, 3]).standard_normal(1000), 0, 1)
+    around = 0.3 if kind != "segmentation" else segmentation_figures(_confusion(len(info.mask_classes))).mIoU
+    around = 2.5 if kind == "fusion" else around
+    drawn = np.clip(around + 0.01 * np.random.default_rng([seed or 0, 3]).standard_normal(1000), 0, 3)
     few = describe(_cut(result["data"]["samples"])).reason is not None
     run["resamples"] = encode_resamples(np.empty(0) if few else drawn)
     result["metrics"] = METRICS_OF[kind](result["data"]["samples"], info, None if few else list(interval(drawn)))
@@ -192,9 +194,13 @@ def _detection(samples, info, main):
     return _common(resampling.SUMMARY, main, samples, info.classes, classes, ("ground_truths",)) | {"kind": "detection"}
 
 
+def _confusion(size):
+    return np.full((size, size), 3, dtype=np.int64) + np.diag(np.arange(size) + 20)
+
+
 def _segmentation(samples, info, main):
     size = len(info.mask_classes)
-    matrix = np.full((size, size), 3, dtype=np.int64) + np.diag(np.arange(size) + 20)
+    matrix = _confusion(size)
     made = _common(SUMMARY, main, samples, info.mask_classes, ("Acc", "IoU"), ())
     found = segmentation_figures(matrix)
     made["figures"] = {name: getattr(found, name) for name in SUMMARY}

@@ -78,6 +78,13 @@ def with_member(name, data=b"", **options):
     return zipped_as(lambda contents: zipped(contents | {name: data or png()}, **options))
 
 
+def named(content):
+    made = io.BytesIO()
+    with gzip.GzipFile("home-of-ann.json", "wb", fileobj=made, mtime=0) as stream:
+        stream.write(content)
+    return made.getvalue()
+
+
 def link(contents):
     return zipped(contents, attributes=(stat.S_IFLNK | 0o777) << 16)
 
@@ -218,6 +225,7 @@ PACKED = {
     ),
     "something-behind-a-gzip": hostile("predictions-packed", "behind", packed_as(lambda c: gzip.compress(c) + b"MZ")),
     "a-gzip-of-two-members": hostile("predictions-packed", "behind", packed_as(lambda c: 2 * gzip.compress(c))),
+    "a-gzip-with-a-name": hostile("predictions-packed", "beside its content", packed_as(named)),
     "a-wrong-checksum": hostile(
         "predictions-packed", "not a gzip", packed_as(lambda c: gzip.compress(c)[:-8] + bytes(8))
     ),

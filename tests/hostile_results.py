@@ -122,6 +122,7 @@ FROZEN = {
         also={"local-path"},
     ),
     "the-seed-of-another": hostile("seeds", "model of seed", model(seed=7)),
+    "a-result-of-another-schema": hostile("row-form", "schema 1", result("result_schema", 1)),
     "a-seed-below-zero": hostile("seeds", "no seed -1", seed_below_zero, also={"predictions-left-over"}),
     "seeds-of-two-recipes": hostile(
         "seeds", "one recipe", each(model(), put("runs.1.result.model.recipe", "other")), seeds=(0, 1)
@@ -149,11 +150,14 @@ NUMBERS = {
     "a-figure-of-its-own": hostile("figures", "in this order", metric("figures.beauty", 1.0), also={"intervals"}),
     "no-figures": hostile("figures", "figures are", metric("figures", {})),
     "fusion-on-a-detection-track": hostile("figures", "are of fusion", of_fusion, also={"predictions-name"}),
-    "a-class-of-its-own": hostile("classes", "the classes are", metric("per_class.dog", {"AP": 0.9})),
+    "a-class-of-its-own": hostile("classes", "the classes are", metric("per_class.dog", {"AP": 0.9}), also={"figures"}),
     "a-script-as-a-class": hostile("classes", "the classes are", metric("per_class.<script>", {})),
     "a-class-left-out": hostile("classes", "the classes are", class_left_out),
     "a-subset-of-its-own": hostile("figures", "no subset", metric("subsets.easy", {}), also={"counts", "intervals"}),
     "a-count-below-zero": hostile("counts", "no count", metric("per_class.car.ground_truths", -1)),
+    "more-boxes-than-there-are": hostile("counts", "together", metric("per_class.car.ground_truths", 9_000)),
+    "a-figure-that-is-not-of-its-classes": hostile("figures", "mean of the classes", metric("figures.AP75", 0.4)),
+    "resamples-of-a-better-model": hostile("resamples", "of all samples", drawn([0.8] * 1000), also={"intervals"}),
     "half-a-label": hostile("counts", "no count", metric("per_class.car.ground_truths", 1.5)),
     "subsets-of-more-samples": hostile("counts", "together", metric("subset_samples.day", 5000), also={"resampling"}),
     "time-that-ran-back": hostile("counts", "durations_s.score", result("durations_s.score", -1.0)),

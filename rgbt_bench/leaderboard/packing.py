@@ -19,6 +19,7 @@ ZIP_SUFFIX: Final = ".zip"
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 _READ_WRITE: Final = 0o100644 << 16
 _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
+_GZIP_FLAGS: Final = 3
 _KINDS: Final = {0, stat.S_IFREG}
 _ENCRYPTED: Final = 0x1
 _UTF8: Final = 0x800
@@ -53,6 +54,8 @@ def unpack_json(data: bytes, where: str, limit: int = MAX_UNPACKED_BYTES) -> byt
         content = reader.decompress(data, limit + 1)
     except zlib.error as error:
         raise BadInputError(f"{where}: not a gzip file: {error}") from None
+    if any(data[_GZIP_FLAGS : _GZIP_FLAGS + 1]):
+        raise BadInputError(f"{where}: the gzip file has a name, a comment or more beside its content; pack it anew")
     if len(content) > limit:
         raise BadInputError(f"{where}: unpacks to more than {limit:,} bytes")
     if not reader.eof:

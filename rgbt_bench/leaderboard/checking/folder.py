@@ -26,8 +26,9 @@ def check_folder(root: Path | None = None, rows: Sequence[str] = ()) -> Report:
             raise unknown_name("row", name, there)
     chosen = frozenset(rows or there)
     packed = sorted((board.folder / PREDICTIONS_FOLDER).glob("*"))
-    files = [board.row_file(name) for name in sorted(chosen)]
+    files = sorted((board.folder / ROWS_FOLDER).glob("*")) if not rows else [board.row_file(name) for name in rows]
     files += [path for path in packed if not rows or path.name.partition(".")[0] in chosen]
+    files = [path for path in files if not path.name.startswith(".")]  # such as .gitkeep
     if not files:
         return Report(board.version, is_entry=True)
     home = boards_home() if root is None else root.expanduser()

@@ -14,7 +14,7 @@ from rgbt_bench.leaderboard.tracks import PENDING, PROTOCOLS, Leaderboard, Offic
 from rgbt_bench.protocols import find_protocol
 from rgbt_bench.recipes import PRESETS
 from rgbt_bench.registry import recipe_files
-from rgbt_bench.results import DataProvenance, ModelProvenance, Result
+from rgbt_bench.results import RESULT_SCHEMA, DataProvenance, ModelProvenance, Result
 from rgbt_bench.runs import MAX_SEED, settled_recipe
 
 NOTHING_FOUND: Final = "37517e5f3dc66819f61f5a7bb8ace1921282415f10551d2defa5c3eb0985b570"  # of an empty list
@@ -27,12 +27,18 @@ _DIGESTS: Final = ("label_digest", "rgb_digest", "thermal_digest", "ids_sha256",
 
 def frozen_problems(result: Result, definitions: Leaderboard) -> Iterator[Problem]:
     """Yield where one run of a row is not on what the board froze."""
+    if result.result_schema != RESULT_SCHEMA:
+        yield Problem("row-form", f"the result is of schema {result.result_schema}, and {RESULT_SCHEMA} is read")
     track = definitions.tracks.get(result.track)
     if track is None:
         yield Problem("track", f"there is no track {shown(result.track)}")
         return
     yield from _protocol_problems(result, track, definitions)
     yield from _data_problems(result.data, track, definitions.data[track.data])
+    boxes = definitions.data[track.data].boxes
+    counted = sum(int(values.get("ground_truths") or 0) for values in result.metrics.per_class.values())
+    if boxes is not None and counted > boxes:
+        yield Problem("counts", f"the classes have {counted:,} boxes together, and the part has {boxes:,}")
     yield from model_problems(result.model, track)
     verdict = _expected_standing(result)
     if (result.standing, result.standing_reason) != verdict:

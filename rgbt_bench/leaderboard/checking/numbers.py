@@ -29,6 +29,7 @@ _OF_CLASSES: Final[Mapping[str, tuple[str, ...]]] = {
     "fusion": (),
 }
 _MAIN: Final[Mapping[str, tuple[str, ...]]] = {"detection": resampling.SUMMARY, "segmentation": SUMMARY}
+_OF_MEANS: Final = 1e-9
 _LONGEST_S: Final = 1e9  # a run of 30 years
 
 
@@ -48,6 +49,8 @@ def number_problems(run: ScoredRun) -> Iterator[Problem]:
         return
     yield from _range_problems("figures", metrics.figures, kind)
     yield from _class_problems(metrics, scored_classes(result))
+    if kind == "detection":
+        yield from _mean_problems(metrics)
     yield from _subset_problems(metrics, result.data.samples)
     yield from _interval_problems(metrics)
     yield from _resampling_problems(metrics, result.data.samples)
@@ -107,6 +110,16 @@ def _class_problems(metrics: Metrics, classes: Sequence[str]) -> Iterator[Proble
             yield Problem(
                 "intervals", f"the class {shown(one)} has intervals of other figures than {', '.join(figures)}"
             )
+
+
+def _mean_problems(metrics: Metrics) -> Iterator[Problem]:
+    """Yield figures of boxes that are not the means over the classes where they are defined."""
+    for name in _OF_CLASSES["detection"]:
+        told = metrics.figures.get(name)
+        defined = [one for values in metrics.per_class.values() if (one := values.get(name)) is not None]
+        ours = sum(defined) / len(defined) if defined else None
+        if not (told is ours if told is None or ours is None else abs(told - ours) <= _OF_MEANS):
+            yield Problem("figures", f"{name} is {told}, and the mean of the classes is {ours}")
 
 
 def _subset_problems(metrics: Metrics, samples: int) -> Iterator[Problem]:
@@ -196,6 +209,10 @@ def _drawn_problems(run: ScoredRun) -> Iterator[Problem]:
     defined = drawn[~np.isnan(drawn)]
     if metrics.kind != "fusion" and len(defined) and not (defined.min() >= 0 and defined.max() <= 1):
         yield Problem("resamples", f"they lie in {defined.min():g} to {defined.max():g}, outside 0..1")
+    figure = metrics.figures[metrics.main]
+    if len(defined) and figure is not None and not defined.min() - _OF_MEANS <= figure <= defined.max() + _OF_MEANS:
+        lie = f"{defined.min():g} to {defined.max():g}"
+        yield Problem("resamples", f"they lie in {lie}, and {shown(metrics.main)} of all samples is {figure:g}")
     missing = len(drawn) - len(defined)
     counted = drawing.undefined.get(metrics.main, 0)
     if counted != (missing if len(defined) else 0):  # where all are undefined none is counted
