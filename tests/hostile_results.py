@@ -96,7 +96,7 @@ FROZEN = {
     "official-on-the-sample-set": hostile(
         "standing", "never ranks", result("standing", "official"), track="sample/detection-rgbt"
     ),
-    "a-reason-of-its-own": hostile("standing", "follows", result("standing_reason", "the best")),
+    "a-reason-of-its-own": hostile("standing", "make it official", result("standing_reason", "the best")),
     "official-without-the-one-recipe": hostile(
         "standing", "yolov5s-on-fused", result("standing", "official"), track=ON_FUSED
     ),

@@ -43,7 +43,7 @@ def frozen_problems(result: Result, definitions: Leaderboard) -> Iterator[Proble
     verdict = _expected_standing(result)
     if (result.standing, result.standing_reason) != verdict:
         told = f"{result.standing} ({shown(result.standing_reason)})"
-        yield Problem("standing", f"standing is {told}, and follows to be {verdict[0]} ({verdict[1]})")
+        yield Problem("standing", f"standing is {told}, and the frozen definitions make it {verdict[0]} ({verdict[1]})")
 
 
 def seeds_problems(row: Row) -> Iterator[Problem]:
