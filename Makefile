@@ -15,7 +15,7 @@ endif
 # One thread a process: on shared cores two torch threads can be many times slower than one.
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo test lint benchmarks clean
+.PHONY: demo test lint docs benchmarks clean
 
 # Teacher and student are independent until the distillation, so they train side by side, one thread each.
 demo: export RGBT_BENCH_HOME := $(CURDIR)/.demo
@@ -37,6 +37,9 @@ test: $(VENV)/.dev
 lint: $(VENV)/.dev
 	$(BIN)/pre-commit run --all-files
 
+docs: $(VENV)/.dev
+	$(BIN)/mkdocs build
+
 benchmarks: $(VENV)/.dev
 	$(BIN)/python -m pytest -q benchmarks --benchmark-enable
 
@@ -51,4 +54,4 @@ $(VENV)/.dev: pyproject.toml setup.py
 	touch $@
 
 clean:
-	rm -rf $(VENV) .demo build dist *.egg-info
+	rm -rf $(VENV) .demo site build dist *.egg-info
