@@ -165,6 +165,11 @@ def test_what_is_published_was_proved_in_the_same_run():
     assert pages["jobs"]["deploy"]["needs"] == "build"
 
 
+def test_the_token_is_in_the_environment_of_one_step_alone():
+    holders = [(job, step) for job, step in steps(load(read("verify.yml"))) if "HF_TOKEN" in str(step)]
+    assert [(job, list(step["env"])) for job, step in holders] == [("verify", ["HF_TOKEN", "SETS"])]
+
+
 def test_the_proofs_land_where_they_were_written():
     up = next(step["with"] for _, step in steps(load(read("verify.yml"))) if "upload-artifact" in step.get("uses", ""))
     down = next(step["with"] for _, step in steps(load(read("pages.yml"))) if "download" in step.get("uses", ""))
