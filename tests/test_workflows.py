@@ -173,10 +173,21 @@ def test_the_token_is_in_the_environment_of_one_step_alone():
 def test_the_proofs_land_where_they_were_written():
     up = next(step["with"] for _, step in steps(load(read("verify.yml"))) if "upload-artifact" in step.get("uses", ""))
     down = next(step["with"] for _, step in steps(load(read("pages.yml"))) if "download" in step.get("uses", ""))
-    assert up["name"] == down["pattern"]
+    assert up["name"] == down["name"]
     # An artefact keeps the folders from the first wildcard on.
     kept = PurePosixPath("leaderboards/v1/proofs/row.json").relative_to(up["path"].partition("/*")[0])
     assert f"{down['path']}/{kept}" == "leaderboards/v1/proofs/row.json"
+
+
+def test_a_board_without_a_proof_is_built_too():
+    verify, pages = load(read("verify.yml"))["jobs"], load(read("pages.yml"))
+    upload = next(step for step in verify["verify"]["steps"] if "upload-artifact" in step.get("uses", ""))
+    assert (upload["id"], upload["with"]["if-no-files-found"]) == ("proofs", "warn")
+    assert verify["verify"]["outputs"] == {"proofs": "${{ steps.proofs.outputs.artifact-id }}"}
+    assert verify["publish"]["with"] == {"proofs": "${{ needs.verify.outputs.proofs }}"}
+    assert list(pages["on"]["workflow_call"]["inputs"]) == ["proofs"]
+    download = next(step for _, step in steps(pages) if "download" in step.get("uses", ""))
+    assert download["if"] == "inputs.proofs != ''"
 
 
 def test_the_board_is_built_before_the_documentation_that_lies_in_it():
