@@ -14,6 +14,8 @@ ORDER = ("tutorial", "how-to", "reference", "explanation", "measurements")
 BOARD = "../index.html"
 _ROOT = Path(__file__).parent.parent
 _LINK = re.compile(r"\[([^\]]*)\]\((\.\./[^)\s#]+)(#[^)\s]*)?\)")
+# What a screen reader needs and the theme leaves out.
+_UNNAMED = {'data-md-component="search" role="dialog"': "Search", 'data-md-toggle="search"': "Search"}
 _log = get_plugin_logger("docs")
 
 
@@ -51,3 +53,15 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, **_: Any) -> str:
         return f"[{text}]({repository}/{kind}/main/{path}{anchor})" if repository else f"{text} (`{path}`)"
 
     return _LINK.sub(outside, markdown)
+
+
+def on_post_page(output: str, **_: Any) -> str:
+    """Name what the theme leaves without a name, for those who hear the page."""
+    for found, name in _UNNAMED.items():
+        output = output.replace(found, f'{found} aria-label="{name}"')
+    return output
+
+
+def on_post_template(output: str, **_: Any) -> str:
+    """Name it on the page for a wrong address, too."""
+    return on_post_page(output)

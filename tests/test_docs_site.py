@@ -5,8 +5,11 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import partial
 from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -117,6 +120,66 @@ def test_a_link_that_leaves_the_documentation_points_at_the_repository(site):
         assert (ROOT / link.removeprefix(f"{REPOSITORY}/blob/main/")).is_file(), link
 
 
+@pytest.fixture(scope="module")
+def browser():
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("needs chromium, which .ci/run installs")
+    driver = pytest.importorskip("playwright.sync_api", reason="needs playwright, which the extra dev brings")
+    with driver.sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium)
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def address(site):
+    """Serve the site as it is published: under /docs/, beside the board."""
+    handler = partial(QuietHandler, directory=str(site.parent))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/docs"
+        server.shutdown()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+def save_screenshot(page, name):
+    if os.environ.get("RGBT_BENCH_SCREENSHOTS"):
+        page.screenshot(path=Path(os.environ["RGBT_BENCH_SCREENSHOTS"]) / f"docs-{name}.png")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["how-to/add-a-dataset", "measurements/fusion"])
+def test_everybody_can_read_a_page_and_it_asks_for_nothing_from_elsewhere(address, browser, name, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    page = browser.new_page(color_scheme=scheme, viewport={"width": 1280, "height": 900})
+    asked, complaints = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.goto(f"{address}/{name}.html")
+    found = axe.run(page).response["violations"]
+    save_screenshot(page, f"{name.replace('/', '-')}-{scheme}")
+    page.close()
+    assert [url for url in asked if not url.startswith(address)] == []
+    assert [one["id"] for one in found if one["impact"] in ("serious", "critical")] == []
+    assert complaints == []
+
+
+def test_the_search_finds_a_word_of_a_page(address, browser):
+    page = browser.new_page()
+    page.goto(f"{address}/index.html", wait_until="networkidle")
+    page.locator("input[name=query]").press_sequentially("fingerprint")
+    page.wait_for_selector(".md-search-result__item", timeout=15_000)
+    save_screenshot(page, "search")
+    found = page.locator(".md-search-result__link").evaluate_all("links => links.map(link => link.href)")
+    page.close()
+    assert any(link.startswith(f"{address}/reference/schema.html") for link in found)
+
+
 @pytest.fixture
 def copy(tmp_path):
     """Return the root of a small copy, where pages can be written."""
@@ -126,7 +189,8 @@ def copy(tmp_path):
     (tmp_path / "above.md").write_text("# Not of the repository\n", encoding="utf-8")
     (root / "baselines" / "README.md").write_text("# Baselines\n", encoding="utf-8")
     shutil.copy(ROOT / "mkdocs.yml", root)
-    shutil.copy(ROOT / "docs" / "hooks.py", root / "docs")
+    for name in ("hooks.py", "site.css", "site.js"):
+        shutil.copy(ROOT / "docs" / name, root / "docs")
     (root / "docs" / "README.md").write_text("# Start\n", encoding="utf-8")
     return root
 
@@ -150,17 +214,17 @@ def test_a_link_to_a_folder_points_at_its_tree(copy):
     assert f'href="{REPOSITORY}/tree/main/baselines"' in page
 
 
-@pytest.mark.parametrize(
-    ("text", "named"),
-    [
-        ("[gone](../../baselines/gone.md)", "../../baselines/gone.md leads to nothing"),
-        ("[above](../../../above.md)", "../../../above.md leads to nothing"),
-        ("[gone](gone.md)", "'gone.md'"),
-        ("[no such part](../README.md#none)", "none"),
-        ("[absolute](/docs/README.md)", "/docs/README.md"),
-    ],
-)
-def test_a_link_that_leads_nowhere_fails_the_build(copy, text, named):
-    done, _ = build_page(copy, text, DOCS_REPOSITORY=REPOSITORY)
+BROKEN = {
+    "[gone](../../baselines/gone.md)": "../../baselines/gone.md leads to nothing",
+    "[above](../../../above.md)": "../../../above.md leads to nothing",
+    "[gone](gone.md)": "'gone.md'",
+    "[no such part](../README.md#none)": "'../README.md#none'",
+    "[absolute](/docs/README.md)": "'/docs/README.md'",
+}
+
+
+def test_links_that_lead_nowhere_fail_the_build_and_each_is_named(copy):
+    done, _ = build_page(copy, "\n\n".join(BROKEN), DOCS_REPOSITORY=REPOSITORY)
     assert done.returncode != 0
-    assert named in done.stderr
+    assert [named for named in BROKEN.values() if named not in done.stderr] == []
+    assert done.stderr.count("WARNING -") == len(BROKEN)
