@@ -193,7 +193,7 @@ def test_a_board_without_a_proof_is_built_too():
 def test_the_board_is_built_before_the_documentation_that_lies_in_it():
     build = [step for job, step in steps(load(read("pages.yml"))) if job == "build"]
     runs = [step["run"] for step in build if "run" in step]
-    board = runs.index("rgbt-bench leaderboard build --out site")
+    board = runs.index("rgbt-bench leaderboard build --board leaderboards --out site")
     assert runs[board + 1] == "mkdocs build --strict --site-dir site/docs"
     assert build[-1]["with"] == {"path": "site"}
 
@@ -236,3 +236,16 @@ def test_no_secret_and_no_variable_is_named_but_those_that_are_explained():
     }
     assert named == {"HF_TOKEN", "VERIFICATION_SETS"}
     assert all(name in explained for name in named)
+
+
+def test_the_board_that_is_proved_and_published_is_the_checkouts():
+    # `pip install .` packages a board without its predictions and proofs.
+    about = [
+        line
+        for name in ("verify.yml", "pages.yml")
+        for script in scripts(load(read(name)))
+        for line in script.splitlines()
+    ]
+    about = [line for line in about if re.search(r"rgbt-bench (verify|leaderboard)", line)]
+    assert len(about) == 2
+    assert [line for line in about if "--board leaderboards" not in line] == []
