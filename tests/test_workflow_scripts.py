@@ -3,12 +3,14 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 
 import pytest
 
-from workflow_cases import load, read, steps
+from rgbt_bench.errors import BadInputError
+from workflow_cases import ROOT, load, read, steps
 
 HOSTILE = "$(touch taken)`touch taken`;touch taken|touch taken&&touch taken"
 SHELL = ["bash", "--noprofile", "--norc", "-eo", "pipefail"]  # what `shell: bash` stands for
@@ -187,6 +189,23 @@ def test_a_tree_that_git_itself_finds_malformed_is_refused(forge, name):
     assert done.returncode != 0
     assert "hasDotgit" in done.stderr or "hasDotdot" in done.stderr
     assert forge.calls() == []
+
+
+def test_the_check_itself_reads_a_hostile_entry_so_and_refuses_it(forge):
+    frozen = "leaderboards/v1/leaderboard.yaml"
+    commit(forge.author, {frozen: (ROOT / frozen).read_text(encoding="utf-8")})
+    git(forge.author, "push", "--quiet", "origin", "main")
+    head = commit(forge.author, {ROW: '{"id": "new", "__import__": "os"}', "conftest.py": "open('taken', 'w')"})
+    git(forge.author, "push", "--quiet", "origin", "HEAD:refs/pull/8/head")
+    git(forge.work, "pull", "--quiet")
+    forge.base = git(forge.work, "rev-parse", "HEAD")
+    ours = forge.bin / "rgbt-bench"
+    ours.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -P -m rgbt_bench "$@"\n', encoding="utf-8")
+    done = forge.run(CHECK["run"], **environment_of(CHECK, pull_request(head, 8)))
+    assert done.returncode == BadInputError.exit_code, done.stderr
+    assert ROW in done.stdout + done.stderr
+    assert "conftest.py" in done.stdout + done.stderr
+    assert forge.taken() == []
 
 
 @pytest.mark.parametrize("fault", ["git checkout --quiet FETCH_HEAD", 'git show "FETCH_HEAD:setup.py" > setup.py'])

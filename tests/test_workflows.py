@@ -193,7 +193,7 @@ def test_a_board_without_a_proof_is_built_too():
 def test_the_board_is_built_before_the_documentation_that_lies_in_it():
     build = [step for job, step in steps(load(read("pages.yml"))) if job == "build"]
     runs = [step["run"] for step in build if "run" in step]
-    board = runs.index("rgbt-bench leaderboard build --board leaderboards --out site")
+    board = runs.index("rgbt-bench leaderboard build --board leaderboards --docs --out site")
     assert runs[board + 1] == "mkdocs build --strict --site-dir site/docs"
     assert build[-1]["with"] == {"path": "site"}
 
