@@ -12,6 +12,7 @@ from rgbt_bench.files import sha256_text
 from rgbt_bench.leaderboard.board import Board, boards_home
 from rgbt_bench.leaderboard.rows import Entry, Packed, Row, ScoredRun, Size, encode_resamples, row_bytes
 from rgbt_bench.leaderboard.tracks import PROTOCOLS, leaderboard
+from rgbt_bench.protocols import find_protocol
 from rgbt_bench.results import (
     DataProvenance,
     DetectionMetrics,
@@ -114,7 +115,7 @@ def make_result(track="flir/detection-rgbt", value=0.3, seed=0, standing="offici
         standing_reason=f"scored on the official labels of {track}",
         protocol=PROTOCOLS[frozen.protocol],
         protocol_digest=board.protocols[frozen.protocol],
-        evaluator="miou" if frozen.protocol == "miou" else "hotcoco",
+        evaluator=find_protocol(frozen.protocol).evaluators[0],
         metrics=metrics,
         predictions_sha256=hashlib.sha256(PREDICTIONS).hexdigest(),
         data=DataProvenance(

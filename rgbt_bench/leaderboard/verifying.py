@@ -16,9 +16,9 @@ from rgbt_bench.leaderboard.labels_here import LabelsHere
 from rgbt_bench.leaderboard.predictions_on_hub import fetch_packed
 from rgbt_bench.leaderboard.rescoring import rescore_packed
 from rgbt_bench.leaderboard.rows import Packed, Row, ScoredRun
-from rgbt_bench.leaderboard.tracks import PROTOCOLS, protocol_digest, standing
+from rgbt_bench.leaderboard.standings import standing_of
+from rgbt_bench.leaderboard.tracks import PROTOCOLS, protocol_digest
 from rgbt_bench.progress import Progress, no_progress
-from rgbt_bench.protocols import find_protocol
 from rgbt_bench.results import Result, library_versions, now
 from rgbt_bench.workers import usable_cores, workers
 
@@ -171,7 +171,7 @@ def _run_faults(board: Board, labels: LabelsHere, run: ScoredRun) -> list[str]:
     theirs = run.drawn()
     if theirs.shape != again.drawn.shape or not np.allclose(theirs, again.drawn, TOLERANCE, 0, equal_nan=True):
         faults.append("resamples: not those of the predictions")
-    verdict, reason = standing_of(board, result)
+    verdict, reason = standing_of(board.definitions, result)
     return faults + differences([result.standing, result.standing_reason], [verdict, reason], "standing")
 
 
@@ -190,24 +190,6 @@ def definition_faults(board: Board, result: Result) -> list[str]:
     if result.protocol != PROTOCOLS[name] or result.protocol_digest != board.definitions.protocols[name]:
         faults.append(f"protocol: the row's is not {name} as {board.version} froze it")
     return faults
-
-
-def standing_of(board: Board, result: Result) -> tuple[str, str]:
-    """Return the standing of a result on a board, and the reason."""
-    data, protocol = result.data, find_protocol(result.protocol["name"])
-    if result.evaluator != protocol.evaluators[0] and not protocol.evaluators_agree:
-        return "unofficial", f"computed as {result.evaluator}, not as {protocol.evaluators[0]}"
-    return standing(
-        result.track,
-        data.part,
-        protocol.name,
-        data.label_digest,
-        data.skipped,
-        data.ids_sha256,
-        (data.rgb_digest, data.thermal_digest),
-        result.model,
-        board.definitions,
-    )
 
 
 def packed_bytes(board: Board, packed: Packed) -> bytes:

@@ -13,8 +13,9 @@ from rgbt_bench.leaderboard.labels_here import LabelsHere
 from rgbt_bench.leaderboard.ranking import Place, rank_track
 from rgbt_bench.leaderboard.rescoring import rescore_packed
 from rgbt_bench.leaderboard.rows import Row, ScoredRun, encode_resamples, row_bytes
+from rgbt_bench.leaderboard.standings import standing_of
 from rgbt_bench.leaderboard.tracks import DEFINITIONS_FILE, PROTOCOLS, Leaderboard, protocol_digest, read_definitions
-from rgbt_bench.leaderboard.verifying import packed_bytes, standing_of
+from rgbt_bench.leaderboard.verifying import packed_bytes
 from rgbt_bench.paths import PARTIAL
 from rgbt_bench.progress import Progress, no_progress
 from rgbt_bench.results import library_versions, now
@@ -111,7 +112,7 @@ def _renewed_run(aside: Board, run: ScoredRun, data: bytes, labels: LabelsHere) 
             "created": now(),
         }
     )
-    verdict, reason = standing_of(aside, result)
+    verdict, reason = standing_of(aside.definitions, result)
     result = result.model_copy(update={"standing": verdict, "standing_reason": reason})
     return run.model_copy(update={"result": result, "resamples": encode_resamples(again.drawn)})
 

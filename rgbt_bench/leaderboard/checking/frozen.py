@@ -10,7 +10,8 @@ from rgbt_bench.errors import BenchError
 from rgbt_bench.files import canonical_json, sha256_json
 from rgbt_bench.leaderboard.checking.reporting import Problem, shown
 from rgbt_bench.leaderboard.rows import Row, ScoredRun
-from rgbt_bench.leaderboard.tracks import PENDING, PROTOCOLS, Leaderboard, OfficialData, Track, standing
+from rgbt_bench.leaderboard.standings import RECIPE_NAME, SETTING, standing_of
+from rgbt_bench.leaderboard.tracks import PENDING, PROTOCOLS, Leaderboard, OfficialData, Track
 from rgbt_bench.protocols import find_protocol
 from rgbt_bench.recipes import PRESETS
 from rgbt_bench.registry import recipe_files
@@ -19,8 +20,6 @@ from rgbt_bench.runs import MAX_SEED, settled_recipe
 
 NOTHING_FOUND: Final = "37517e5f3dc66819f61f5a7bb8ace1921282415f10551d2defa5c3eb0985b570"  # of an empty list
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
-_RECIPE: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,79}")
-_SETTING: Final = re.compile(r"(?:[a-z0-9][a-z0-9-]*:)?[A-Za-z0-9_]+(?:\.[A-Za-z0-9_-]+)*=[ -~]{0,200}")
 _WEIGHTS_FROM: Final = re.compile(r"file|hub:[A-Za-z0-9._-]+/[A-Za-z0-9._-]+@[0-9a-f]{40}")
 _DIGESTS: Final = ("label_digest", "rgb_digest", "thermal_digest", "ids_sha256", "fingerprint")
 
@@ -40,7 +39,7 @@ def frozen_problems(result: Result, definitions: Leaderboard) -> Iterator[Proble
     if boxes is not None and counted > boxes:
         yield Problem("counts", f"the classes have {counted:,} boxes together, and the part has {boxes:,}")
     yield from model_problems(result.model, track)
-    verdict = _expected_standing(result)
+    verdict = standing_of(definitions, result)
     if (result.standing, result.standing_reason) != verdict:
         told = f"{result.standing} ({shown(result.standing_reason)})"
         yield Problem("standing", f"standing is {told}, and the frozen definitions make it {verdict[0]} ({verdict[1]})")
@@ -73,13 +72,13 @@ def model_problems(model: ModelProvenance | None, track: Track) -> Iterator[Prob
     """Yield what is wrong with what a run says of its model, without opening any file that it names."""
     if model is None:
         return
-    if not _RECIPE.fullmatch(model.recipe):
+    if not RECIPE_NAME.fullmatch(model.recipe):
         yield Problem("model", f"model.recipe is {shown(model.recipe)}, which is no name of a recipe")
     if model.preset not in PRESETS:
         yield Problem("model", f"model.preset is {shown(model.preset)}; there are {', '.join(PRESETS)}")
     elif model.preset != "paper" and track.ranked:
         yield Problem("preset", f"made with the preset {model.preset}")
-    if strange := [one for one in model.settings if not _SETTING.fullmatch(one)]:
+    if strange := [one for one in model.settings if not SETTING.fullmatch(one)]:
         yield Problem("model", f"model.settings has {shown(strange[0])}, which is no PATH=VALUE")
     digests = {"recipe_digest": model.recipe_digest, "weights_sha256": model.weights_sha256}
     for name, digest in digests.items():
@@ -130,32 +129,6 @@ def _data_problems(data: DataProvenance, track: Track, frozen: OfficialData) -> 
             )
         if digest is not None and not _SHA256.fullmatch(digest):
             yield Problem("data", f"data.{name} is {shown(digest)}, which is no SHA-256")
-
-
-def _expected_standing(result: Result) -> tuple[str, str]:
-    data, protocol = result.data, str(result.protocol.get("name"))
-    engines = find_protocol(protocol) if protocol in PROTOCOLS else None
-    if engines and not engines.evaluators_agree and result.evaluator != engines.evaluators[0]:
-        return "unofficial", f"computed as {result.evaluator}, not as {engines.evaluators[0]}"
-    model = result.model if result.model and _opens_nothing(result.model) else None
-    pixels = (data.rgb_digest, data.thermal_digest)
-    return standing(
-        result.track, data.part, protocol, data.label_digest, data.skipped, data.ids_sha256, pixels, model
-    )  # fmt: skip
-
-
-def _opens_nothing(model: ModelProvenance) -> bool:
-    """Tell whether a recipe with these settings is settled without opening a file that the settings name."""
-    for one in model.settings:
-        path, _, value = one.partition("=")
-        way = path.rpartition(":")[2].strip().split(".")
-        if not _SETTING.fullmatch(one):
-            return False
-        if "pretrained" in way and value.strip() not in ("timm", "none"):
-            return False
-        if "requires" in way and not _RECIPE.fullmatch(value.strip()):
-            return False
-    return True
 
 
 @cache
