@@ -49,6 +49,7 @@ CALLS = {
     "leaderboard export": "leaderboard export --format bibtex --out EXPORT --board BOARD",
     "leaderboard next": "leaderboard next --skip-missing --definitions DEFINITIONS --board BOARD",
     "runs list": "runs list",
+    "leaderboard build": "leaderboard build --out EXPORT --board BOARD",
     "runs clean": "runs clean --checkpoints",
     "leaderboard check": "leaderboard check",
 }

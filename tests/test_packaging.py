@@ -20,7 +20,7 @@ PACKAGES = {
     "rgbt_baselines": "baselines",
     "rgbt_leaderboards": "leaderboards",
 }
-DATA = {".py", ".yaml", ".txt", ".jinja", ".typed", ".json"}
+DATA = {".py", ".yaml", ".txt", ".jinja", ".typed", ".json", ".css", ".js", ".svg"}
 
 
 @pytest.fixture(scope="module")

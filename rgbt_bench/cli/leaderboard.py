@@ -141,6 +141,27 @@ def check(
         raise typer.Exit(BadInputError.exit_code)
 
 
+@leaderboard.command("build")
+def build(
+    out: Annotated[Path, typer.Option(help="The site's folder; a site that is there is replaced whole.")],
+    pictures: Annotated[
+        bool,
+        typer.Option("--pictures", help="Draw predictions on the images of sets that may be shown and are here."),
+    ] = False,
+    docs: Annotated[
+        bool, typer.Option("--docs", help="Link to docs/index.html, which something else puts there.")
+    ] = False,
+    board: BoardFolder = None,
+    as_json: Json = False,
+) -> None:
+    """Make the leaderboard's pages: static, readable without JavaScript, complete when opened from a disk."""
+    from rgbt_bench.leaderboard.site.building import build as build_site
+
+    with console.progress() as report:
+        content = build_site(out, board, pictures, docs, report)
+    emit(as_json, content, lambda: shown.built(content))
+
+
 def verify(
     rows: Annotated[list[str] | None, typer.Argument(metavar="ROW", help="Rows' ids.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Every row of the version.")] = False,

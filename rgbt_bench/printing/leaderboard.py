@@ -1,5 +1,6 @@
 """What is printed of the leaderboard."""
 
+from pathlib import Path
 from typing import Any
 
 from .console import figure, line
@@ -224,3 +225,10 @@ def checked(content: dict[str, Any]) -> None:
         line(f"refused: {len(faults)} fault(s)")
     else:
         line(f"nothing is refused in version {content['board']}, {len(content['rows'])} row(s)")
+
+
+def built(content: dict[str, Any]) -> None:
+    """Print where the site lies and how it is opened."""
+    names = ", ".join(content["versions"])
+    line(f"{content['files']:,} files of {content['rows']:,} row(s), {names}: {content['site']}")
+    line(f"open {Path(content['site']) / 'index.html'}")

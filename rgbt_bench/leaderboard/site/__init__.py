@@ -1,0 +1,1 @@
+"""The leaderboard's pages: static, readable without JavaScript, and complete when opened from a disk."""

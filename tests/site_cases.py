@@ -1,0 +1,118 @@
+"""Pages read back as elements, and rows with all that a page can show."""
+
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+
+from rgbt_bench.latency import LatencyReport, Timing
+
+VOID = {"meta", "link", "input", "img", "br", "hr"}
+LINKS = {"a": "href", "link": "href", "script": "src", "img": "src"}
+
+
+@dataclass
+class Parsed:
+    """What a page holds: its elements with attributes, texts by element, and the parts that tests ask for."""
+
+    elements: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
+    targets: list[str] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+    headings: list[str] = field(default_factory=list)
+    inline: list[str] = field(default_factory=list)
+    policy: str = ""
+    rows: list[dict[str, str]] = field(default_factory=list)
+    plots: list[list[str]] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)
+    text: str = ""
+
+
+class _Reader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.page = Parsed()
+        self.open: list[tuple[str, dict[str, str | None]]] = []
+        self.faults: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        names = [name for name, _ in attrs]
+        if len(set(names)) < len(names):
+            self.faults.append(f"<{tag}> has an attribute twice")
+        values = dict(attrs)
+        page = self.page
+        page.elements.append((tag, values))
+        if tag in LINKS and values.get(LINKS[tag]):
+            (page.targets if tag == "a" else page.sources).append(values[LINKS[tag]])
+        page.ids += [values["id"]] if "id" in values else []
+        page.headings += [tag] if tag in {"h1", "h2", "h3"} else []
+        page.inline += [f"<{tag} {name}>" for name in values if name == "style" or name.startswith("on")]
+        page.inline += ["<style>"] if tag == "style" else []
+        page.inline += ["<script>"] if tag == "script" and "src" not in values else []
+        if values.get("http-equiv") == "Content-Security-Policy":
+            page.policy = values["content"]
+        if tag == "svg" and "plot" in (values.get("class") or "").split():
+            page.plots.append([])
+        if tag == "tr" and "data-badge" in values:
+            body = next(one for name, one in reversed(self.open) if name == "tbody")
+            page.rows.append({"body": body.get("class") or "", "rank": "", "name": ""})
+        if tag not in VOID:
+            self.open.append((tag, values))
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open[-1][0] != tag:
+            self.faults.append(f"</{tag}> closes {self.open[-1][0] if self.open else 'nothing'}")
+            return
+        self.open.pop()
+
+    def handle_data(self, data):
+        page, within = self.page, [name for name, _ in self.open]
+        page.text += data
+        if within[-2:] == ["a", "title"] and page.plots:
+            page.plots[-1].append(data)
+        if within[-2:] == ["pre", "code"]:
+            page.commands += data.split("\n")
+        if page.rows and "tr" in within and "tbody" in within:
+            cell = next((one for name, one in reversed(self.open) if name in {"td", "th"}), {})
+            if "rank" in (cell.get("class") or "").split():
+                page.rows[-1]["rank"] += data.strip()
+            if within[-2:] == ["th", "a"]:
+                page.rows[-1]["name"] += data
+
+
+def parse(path: Path) -> Parsed:
+    """Return what a page holds; elements that are not closed as they were opened are refused."""
+    reader = _Reader()
+    reader.feed(path.read_text(encoding="utf-8"))
+    reader.close()
+    assert not reader.faults, (path, reader.faults)
+    assert not reader.open, (path, reader.open)
+    return reader.page
+
+
+def timing(recipe, seconds, batch=1):
+    return Timing(
+        recipe=recipe, preset="paper", batch=batch, image_size=(512, 640), precision="float32", compile_mode="eager",
+        includes="the network", warm_up=20, passes=100, median_s=seconds, p90_s=1.1 * seconds, p99_s=1.5 * seconds,
+        images_per_s=batch / seconds, macs=6_100_000_000, parameters=4_821_867, weights="random",
+    )  # fmt: skip
+
+
+def timed(row, seconds):
+    """Return a row with its median time by the device's name."""
+    recipe = row.first.model.recipe if row.first.model else "own"
+    reports = tuple(
+        LatencyReport(
+            device={"type": "cpu" if "cpu" in name else "cuda", "name": name},
+            threads=2,
+            timings=(timing("its-teacher", 9.0), timing(recipe, one)) if row.first.model else (timing(recipe, one),),
+            ratio_to_teacher={},
+            macs_ratio_to_teacher=None,
+        )
+        for name, one in seconds.items()
+    )
+    return row.model_copy(update={"latency": reports})
