@@ -4,7 +4,10 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from rgbt_bench.latency import LatencyReport, Timing
+from rgbt_bench.leaderboard.rows import Row
 
 VOID = {"meta", "link", "input", "img", "br", "hr"}
 LINKS = {"a": "href", "link": "href", "script": "src", "img": "src"}
@@ -116,3 +119,52 @@ def timed(row, seconds):
         for name, one in seconds.items()
     )
     return row.model_copy(update={"latency": reports})
+
+
+FREE = {  # how deep the keys of a field are free
+    "libraries": 1, "durations_s": 1, "figures": 1, "per_class": 2, "subsets": 2, "subset_samples": 1, "requires": 1,
+    "parameters": 1, "resampling": 1, "undefined": 1, "ratio_to_teacher": 1, "hardware": 9, "protocol": 9, "device": 9,
+}  # fmt: skip
+HOSTILE = "\"'><img src=x onerror=alert(1)></pre></title><script>alert(1)</script>{{7*7}}"
+
+
+def poisoned(row, text):
+    """Return a row with `text` in every string, and in every key that is free, that a row may hold there."""
+    content = row.model_dump(mode="json")
+    wanted = _poison(content, text, 0)
+    while True:
+        try:
+            return Row.model_validate(wanted), _count(wanted, text)
+        except ValidationError as error:
+            places = [one["loc"] for one in error.errors()]
+            for place in places:
+                if not any(len(other) > len(place) and other[: len(place)] == place for other in places):
+                    _restore(wanted, content, place)
+
+
+def _poison(value, text, free):
+    if isinstance(value, dict):
+        deeper = {key: max(0, free - 1) if free else FREE.get(key, 0) for key in value}
+        return {
+            f"{key}{text}" if free else key: one if key == "kind" else _poison(one, text, deeper[key])
+            for key, one in value.items()
+        }
+    if isinstance(value, list):
+        return [_poison(one, text, 0) for one in value]
+    return text if isinstance(value, str) else value
+
+
+def _restore(wanted, content, place):
+    """Put back what was at the place where a row refuses the text; the kind of a union is no key."""
+    way = [one for one in place if not (isinstance(one, str) and one in {"detection", "segmentation", "fusion"})]
+    for step in way[:-1]:
+        wanted, content = wanted[step], content[step]
+    wanted[way[-1]] = content[way[-1]]
+
+
+def _count(value, text):
+    if isinstance(value, dict):
+        return sum((text in key) + _count(one, text) for key, one in value.items())
+    if isinstance(value, list):
+        return sum(_count(one, text) for one in value)
+    return int(isinstance(value, str) and text in value)

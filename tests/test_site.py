@@ -135,7 +135,8 @@ def test_frozen_definitions_are_shown_whole(site):
     data = leaderboard().data["flir-test"]
     for expected in (data.label_digest, leaderboard().protocols["coco"], "1,013", "8,591"):
         assert expected in text
-    assert all(name.replace("_", " ") in text for name in PROTOCOLS["coco"])
+    named = [name for name, value in PROTOCOLS["coco"].items() if value is not None]
+    assert all(name.replace("_", " ") in text for name in named)
 
 
 def test_the_row_page_says_what_a_badge_does_not(site):

@@ -40,6 +40,7 @@ def environment() -> Environment:
         "day": texts.day,
         "listed": texts.listed,
         "definition": texts.definition,
+        "flat": texts.flat,
         "better_up": texts.higher_is_better,
     }
     made.globals |= {"plural": texts.plural}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from rgbt_bench.results import Figure, FusionMetrics, Interval, Metrics, Result
 from rgbt_bench.seeds import versions_note
@@ -11,7 +11,7 @@ from .commands import rerun, verify
 from .facts import BoardFacts, RowFacts
 from .links import outside, paper_page, row_page, track_page
 from .rendering import Frame, render
-from .texts import Unit, duration
+from .texts import Unit, duration, flat
 
 _MOST_BETTER: Final = 12  # named of the rows that are better
 
@@ -82,7 +82,7 @@ def _page(facts: BoardFacts, one: RowFacts, frame: Frame, picture: str | None) -
         citation=citation(one, facts.version),
         picture=picture,
         history=_history(one),
-        devices=[_pairs(report.device | {"threads": report.threads}) for report in row.latency],
+        devices=[flat(report.device | {"threads": report.threads}) for report in row.latency],
     )
 
 
@@ -167,11 +167,11 @@ def _controls(metrics: Metrics, unit: Unit) -> Grid | None:
 def provenance(result: Result) -> list[tuple[str, list[tuple[str, str]]]]:
     """Return everything that a result says beside its figures, as groups of names and texts."""
     groups = [
-        ("Data", _pairs(result.data.model_dump())),
-        ("Model", _pairs(result.model.model_dump() if result.model else {"model": "brought from outside"})),
+        ("Data", flat(result.data.model_dump())),
+        ("Model", flat(result.model.model_dump() if result.model else {"model": "brought from outside"})),
         (
             "Scoring",
-            _pairs(
+            flat(
                 {
                     "evaluator": result.evaluator,
                     "protocol": result.protocol.get("name", ""),
@@ -185,24 +185,10 @@ def provenance(result: Result) -> list[tuple[str, list[tuple[str, str]]]]:
             ),
         ),
         ("Durations", [(name, duration(value)) for name, value in result.durations_s.items()]),
-        ("Hardware", _pairs(result.hardware)),
-        ("Libraries", _pairs(result.libraries)),
+        ("Hardware", flat(result.hardware)),
+        ("Libraries", flat(result.libraries)),
     ]
     return [(title, pairs) for title, pairs in groups if pairs]
-
-
-def _pairs(values: dict[str, Any], above: str = "") -> list[tuple[str, str]]:
-    """Return nested values as flat names and texts; what is None is left out."""
-    found = []
-    for name, value in values.items():
-        full = f"{above}{name}".replace("_", " ")
-        if isinstance(value, dict):
-            found += _pairs(value, f"{full}: ")
-        elif isinstance(value, (list, tuple)):
-            found.append((full, ", ".join(map(str, value)) or "none"))
-        elif value is not None:
-            found.append((full, str(value)))
-    return found
 
 
 def citation(one: RowFacts, version: str) -> str:

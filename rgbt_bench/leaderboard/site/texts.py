@@ -1,9 +1,9 @@
 """How figures, sizes, times and dates are written on the pages; nothing here makes HTML."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from rgbt_bench.metrics.catalogue import METRICS
 from rgbt_bench.results import Figure, Interval
@@ -77,6 +77,20 @@ def duration(seconds: float) -> str:
 def day(created: str) -> str:
     """Return the day of an ISO date; a text that is none comes back cut."""
     return created[:10] if _DAY.match(created) else created[:20]
+
+
+def flat(values: Mapping[str, Any], above: str = "") -> list[tuple[str, str]]:
+    """Return nested values as flat names and texts; what is None is left out."""
+    found = []
+    for name, value in values.items():
+        full = f"{above}{name}".replace("_", " ")
+        if isinstance(value, Mapping):
+            found += flat(value, f"{full}: ")
+        elif isinstance(value, (list, tuple)):
+            found.append((full, ", ".join(map(str, value)) or "none"))
+        elif value is not None:
+            found.append((full, str(value)))
+    return found
 
 
 def plural(count: int, one: str, many: str = "") -> str:

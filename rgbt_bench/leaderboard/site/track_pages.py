@@ -142,7 +142,7 @@ def _unshown(track: TrackFacts, figures: Sequence[str]) -> list[str]:
 
 
 def _lines(track: TrackFacts, figures: Sequence[str], unit: Unit, version: str) -> list[Line]:
-    scale = _whisker_scale([one.interval for one in track.rows])
+    scale = _whisker_scale([one.interval for one in track.ranked or track.rows])
     shares = Counter(one.place.rank for one in track.ranked)
     return [
         Line(
@@ -173,7 +173,7 @@ def _whisker(one: RowFacts, scale: tuple[float, float] | None) -> Whisker | None
         return None
     span = (_WHISKER - 2 * _WHISKER_MARGIN) / (scale[1] - scale[0])
     low, high, at = (round(_WHISKER_MARGIN + (end - scale[0]) * span, 1) for end in (*one.interval, one.value))
-    return Whisker(low, high, min(max(at, 0), _WHISKER))
+    return Whisker(low, high, at) if low >= 0 and high <= _WHISKER and 0 <= at <= _WHISKER else None
 
 
 def _controls(track: TrackFacts, figures: Sequence[str], unit: Unit) -> list[tuple[str, list[Figures]]]:
@@ -247,7 +247,7 @@ def _plot(track: TrackFacts, what: str, x_name: str, points: list[Point], text: 
 
 def _class_bars(track: TrackFacts, unit: Unit) -> Bars | None:
     """Return the main figure of each class, of the first rows of the table."""
-    top = track.rows[:_TOP]
+    top = (track.ranked or track.rows)[:_TOP]
     if not top or unit is PLAIN:
         return None
     groups = top[0].row.first.metrics.intervals.per_class
@@ -259,7 +259,7 @@ def _class_bars(track: TrackFacts, unit: Unit) -> Bars | None:
 
 def _subset_bars(track: TrackFacts, unit: Unit) -> Bars | None:
     """Return the main figure by illumination, of the first rows of the table; shown, never ranked."""
-    top = track.rows[:_TOP]
+    top = (track.ranked or track.rows)[:_TOP]
     if not top or unit is PLAIN or not top[0].row.first.metrics.subsets:
         return None
     main = top[0].main

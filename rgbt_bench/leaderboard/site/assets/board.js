@@ -67,10 +67,26 @@
     });
     return keyed.map((one) => one.row);
   };
+  // The first rows at once, the others after they are painted: laying out a thousand takes longer than a reader waits.
+  const AT_ONCE = 50;
+  const MORE = 150;
+  let turn = 0;
+  const put = (body, ordered, now) => {
+    body.replaceChildren(...ordered.slice(0, AT_ONCE));
+    let placed = AT_ONCE;
+    const more = () => {
+      if (now !== turn || placed >= ordered.length) return;
+      body.append(...ordered.slice(placed, placed + MORE));
+      placed += MORE;
+      requestAnimationFrame(() => setTimeout(more));
+    };
+    requestAnimationFrame(() => setTimeout(more));
+  };
   const sortBy = (column, direction) => {
     const header = headers[column];
+    turn += 1;
     for (const { body, rows: own } of bodies) {
-      body.replaceChildren(...sorted(own, column, header.dataset.sort, direction));
+      put(body, sorted(own, column, header.dataset.sort, direction), turn);
     }
     for (const one of headers) one.removeAttribute("aria-sort");
     header.setAttribute("aria-sort", direction > 0 ? "ascending" : "descending");
