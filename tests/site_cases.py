@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from rgbt_bench.clocks import Clocks
 from rgbt_bench.latency import LatencyReport, Timing
 from rgbt_bench.leaderboard.rows import Row
 
@@ -110,11 +111,12 @@ def timed(row, seconds):
     recipe = row.first.model.recipe if row.first.model else "own"
     reports = tuple(
         LatencyReport(
-            device={"type": "cpu" if "cpu" in name else "cuda", "name": name},
+            device={"type": "cpu" if "cpu" in name else "cuda", "name": name, "threads": 2, "memory_gib": 80.0},
             threads=2,
             timings=(timing("its-teacher", 9.0), timing(recipe, one)) if row.first.model else (timing(recipe, one),),
             ratio_to_teacher={},
             macs_ratio_to_teacher=None,
+            clocks=Clocks(least=1200, median=1500, greatest=1980, source="nvml", readings=9) if "gpu" in name else None,
         )
         for name, one in seconds.items()
     )

@@ -14,7 +14,7 @@ import pytest
 from board_cases import add_row, empty_board, make_row
 from rgbt_bench.errors import UsageError
 from rgbt_bench.files import json_bytes
-from rgbt_bench.leaderboard.board import Proof
+from rgbt_bench.leaderboard.board import Board, Proof
 from rgbt_bench.leaderboard.papers import papers
 from rgbt_bench.leaderboard.reported import reported_on
 from rgbt_bench.leaderboard.site.building import MARKER, build
@@ -144,6 +144,8 @@ def test_the_row_page_says_what_a_badge_does_not(site):
     assert "not that the predictions are the model's" in text.replace("&#39;", "'")
     assert "a gpu" in text
     assert "p99" in text
+    assert "clock 1,200 to 1,980 MHz, median 1,500 in 9 readings of nvml" in text
+    assert "its clock was not told" in text
     assert json.loads((site / "v1/board.json").read_text())["rows"][1]["badge"] == "rescored"
 
 
@@ -264,15 +266,15 @@ def test_all_versions_are_built_and_say_what_changed(board, tmp_path):
     shutil.copytree(board.root, root)
     shutil.copytree(root / "v1", root / "v2")
     text = (root / "v2" / "leaderboard.yaml").read_text().replace("version: 1", "version: 2", 1)
-    (root / "v2" / "leaderboard.yaml").write_text(text)
-    standing = {"value": 0.34, "rank": 1, "standing": "official"}
-    moved = {"row": "good", "track": "flir/detection-rgbt", "before": standing, "after": standing, "difference": 0.0125}
-    changes = {"older": "v1", "newer": "v2", "protocols": {"coco": {"before": "a", "after": "b"}}, "data": {},
-               "tracks": {}, "rows": [moved]}  # fmt: skip
-    build(tmp_path / "site", root, changes={"v2": changes})
+    (root / "v2" / "leaderboard.yaml").write_text(text.replace("the published COCO json", "another COCO json"))
+    add_row(Board(root, "v2"), make_row("good", value=0.35, recipe="ffkd-student", seeds=(0, 1)))
+    (root / "v2" / "rows" / "poor.json").unlink()
+    build(tmp_path / "site", root)
     text = (tmp_path / "site" / "v2" / "index.html").read_text()
     assert "What changed against v1" in text
-    assert "+0.0125" in text
+    assert "<b>flir-test</b>: changed" in text
+    assert "+0.0100" in text
+    assert parse(tmp_path / "site" / "v2" / "index.html").text.count("poor") == 1  # it was there, and is no link
     assert "What changed" not in (tmp_path / "site" / "v1" / "index.html").read_text()
     assert "v2/flir/detection-rgbt/index.html" in (tmp_path / "site" / "index.html").read_text()
 

@@ -1,7 +1,7 @@
 """The whole site: every page of every version, written aside and put in place whole."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +24,6 @@ from .version_pages import Changes, home, version_pages
 
 MARKER: Final = ".rgbt-bench-site"
 _MARK: Final = b"made by `rgbt-bench leaderboard build`, which replaces this whole folder\n"
-_UNCHANGED: Final[Mapping[str, Changes]] = {}
 Files = Iterator[tuple[str, bytes]]
 
 
@@ -33,14 +32,13 @@ def build(
     root: Path | None = None,
     pictures: bool = False,
     docs: bool = False,
-    changes: Mapping[str, Changes] = _UNCHANGED,
     progress: Progress = no_progress,
 ) -> dict[str, Any]:
     """Write the site of a folder of boards, the packaged one without a name, and return what was written.
 
     The same boards give the same bytes. `pictures` draws predictions on the images of datasets that may be shown and
-    are converted here; `docs` links to documentation that something else puts under `docs/`; `changes` has by version
-    what differs from the one before. A killed build leaves the site that was there.
+    are converted here; `docs` links to documentation that something else puts under `docs/`. A killed build leaves the
+    site that was there.
 
     Raises:
         UsageError: `out` is something else than a site made by this, or is being built.
@@ -56,7 +54,7 @@ def build(
         _require_replaceable(place)
         aside.mkdir()
         try:
-            written = _write(aside, site_files(facts, docs, pictures, changes), progress)
+            written = _write(aside, site_files(facts, docs, pictures), progress)
             if place.exists():
                 place.rename(replaced)
             aside.rename(place)
@@ -85,19 +83,25 @@ def _write(folder: Path, contents: Files, progress: Progress) -> int:
     return written
 
 
-def site_files(facts: list[BoardFacts], docs: bool, pictures: bool, changes: Mapping[str, Changes]) -> Files:
+def site_files(facts: list[BoardFacts], docs: bool, pictures: bool) -> Files:
     """Yield every file of the site by its place."""
     frame = Frame(facts[-1].version, [one.version for one in facts], docs)
     yield MARKER, _MARK
     yield from _assets()
     yield home(facts[-1], frame)
     yield from paper_pages(facts[-1], frame)
-    for one in facts:
+    for older, one in zip([None, *facts], facts, strict=False):
         drawn: dict[str, str] = {}
-        yield from version_pages(one, frame, changes.get(one.version))
+        yield from version_pages(one, frame, _changes(older, one) if older else None)
         yield from track_pages(one, frame)
         yield from row_pages(one, frame, drawn)
         yield board_file(one.version), json_bytes(board_summary(one))
+
+
+def _changes(older: BoardFacts, newer: BoardFacts) -> Changes:
+    from rgbt_bench.leaderboard.versions import diff_versions  # which scores, too: not loaded for one version alone
+
+    return diff_versions(older.board, newer.board)
 
 
 def _assets() -> Files:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from rgbt_bench.latency import LatencyReport, Timing
 from rgbt_bench.leaderboard.board import Board, Proof
+from rgbt_bench.leaderboard.device_classes import LatencyKey, latency_key
 from rgbt_bench.leaderboard.ranking import Place, interval_of, rank_track
 from rgbt_bench.leaderboard.rows import Badge, Row
 from rgbt_bench.leaderboard.tracks import PENDING, Leaderboard, OfficialData, Track
@@ -27,8 +27,6 @@ class Time:
     conditions: str
     device: str
     seconds: float
-    timing: Timing
-    report: LatencyReport
 
 
 @dataclass(frozen=True)
@@ -196,26 +194,23 @@ class BoardFacts:
 
 
 def own_times(row: Row, board: Board) -> list[Time]:
-    """Return the row's own times; those of its teacher, which are in the same reports, are left out."""
+    """Return the row's own times that compare with others; its teacher's, in the same reports, are left out."""
     recipe = row.first.model.recipe if row.first.model else None
     found = []
     for report in row.latency:
-        device = device_of(report, board)
-        own = [one for one in report.timings if one.recipe == recipe] or list(report.timings[:1])
-        found += [Time(conditions(device, report, one), device, one.median_s / one.batch, one, report) for one in own]
+        for one in [one for one in report.timings if one.recipe == recipe] or report.timings[:1]:
+            key = latency_key(one, report.device, board.definitions, report.definition)
+            if key is not None:
+                frozen = board.definitions.devices.get(key.device)
+                device = frozen.title if frozen else key.device
+                found.append(Time(conditions(key, device), device, one.median_s / one.batch))
     return found
 
 
-def device_of(report: LatencyReport, board: Board) -> str:
-    """Return the device class of a report."""
-    return str(report.device.get("name", "unknown device"))
-
-
-def conditions(device: str, report: LatencyReport, timing: Timing) -> str:
-    """Return what two times need in common to be compared, in words."""
-    size = "×".join(map(str, timing.image_size))
-    threads = f", {report.threads} threads" if report.device.get("type") == "cpu" else ""
-    return f"{device}{threads}, batch {timing.batch}, {timing.precision}, {timing.compile_mode}, {size}"
+def conditions(key: LatencyKey, device: str) -> str:
+    """Return in words all that two times need in common to be compared."""
+    size = "×".join(map(str, key.image_size))
+    return f"{device}, batch {key.batch}, {key.precision}, {key.compile_mode}, {size}, {key.includes}"
 
 
 def dataset_command(data: OfficialData) -> str:

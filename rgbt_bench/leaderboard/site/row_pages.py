@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from rgbt_bench.latency import LatencyReport
 from rgbt_bench.results import Figure, FusionMetrics, Interval, Metrics, Result
 from rgbt_bench.seeds import versions_note
 
@@ -82,7 +83,7 @@ def _page(facts: BoardFacts, one: RowFacts, frame: Frame, picture: str | None) -
         citation=citation(one, facts.version),
         picture=picture,
         history=_history(one),
-        devices=[flat(report.device | {"threads": report.threads}) for report in row.latency],
+        devices=[_device(report) for report in row.latency],
     )
 
 
@@ -124,6 +125,16 @@ def _cell(one: RowFacts, name: str, unit: Unit) -> Cell:
         return Cell(unit.text(summary.mean, 1), f"± {unit.text(summary.sd, 1)}")
     interval = one.interval if name == one.main and summary.n == 1 and one.interval else summary.interval
     return Cell(unit.text(summary.mean, 1), unit.between(interval, 1))
+
+
+def _device(report: LatencyReport) -> str:
+    """Return what a report says of its machine: the device, its threads, and the clocks that were seen."""
+    said = ", ".join(f"{name} {text}" for name, text in flat(report.device | {"threads": report.threads}))
+    if report.clocks is None:
+        return f"{said}; its clock was not told"
+    seen = report.clocks
+    clocks = f"{seen.least:,.0f} to {seen.greatest:,.0f} {seen.unit}, median {seen.median:,.0f}"
+    return f"{said}; clock {clocks} in {seen.readings} readings of {seen.source}"
 
 
 def _class_counts(metrics: Metrics) -> dict[str, str]:

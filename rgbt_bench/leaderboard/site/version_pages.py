@@ -51,8 +51,7 @@ def home(facts: BoardFacts, frame: Frame) -> tuple[str, bytes]:
 def version_pages(facts: BoardFacts, frame: Frame, changes: Changes | None) -> Iterator[tuple[str, bytes]]:
     """Yield a version's page.
 
-    `changes` is what differs from the version before: `against` its name, `frozen` sentences on the definitions, and
-    `moved` rows, each with `row`, `track`, `before`, `after` and `note`.
+    `changes` is what `diff_versions` finds against the version before.
     """
     yield render(
         "version",
