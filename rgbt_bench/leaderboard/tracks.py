@@ -33,6 +33,7 @@ class OfficialData(_Record):
     """The official part of a dataset; a digest nobody has confirmed yet is `pending`.
 
     `ids_sha256` is of the part's ids, which alone may be known; `boxes` is None where boxes are not what is scored.
+    `pictures` says that the dataset's images may be shown on the leaderboard's pages.
     """
 
     dataset: str
@@ -45,6 +46,7 @@ class OfficialData(_Record):
     rgb_digest: str
     thermal_digest: str
     source: str
+    pictures: bool = False
 
 
 class Track(_Record):

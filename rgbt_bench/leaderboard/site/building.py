@@ -14,7 +14,7 @@ from rgbt_bench.locking import locked
 from rgbt_bench.progress import Progress, no_progress
 
 from .facts import BoardFacts
-from .links import board_file
+from .links import board_file, row_picture
 from .paper_pages import paper_pages
 from .rendering import ASSETS, Frame
 from .row_pages import row_pages
@@ -92,6 +92,9 @@ def site_files(facts: list[BoardFacts], docs: bool, pictures: bool) -> Files:
     yield from paper_pages(facts[-1], frame)
     for older, one in zip([None, *facts], facts, strict=False):
         drawn: dict[str, str] = {}
+        for row, picture in _sheets(one) if pictures else ():
+            drawn[row] = row_picture(one.version, row)
+            yield drawn[row], picture
         yield from version_pages(one, frame, _changes(older, one) if older else None)
         yield from track_pages(one, frame)
         yield from row_pages(one, frame, drawn)
@@ -102,6 +105,12 @@ def _changes(older: BoardFacts, newer: BoardFacts) -> Changes:
     from rgbt_bench.leaderboard.versions import diff_versions  # which scores, too: not loaded for one version alone
 
     return diff_versions(older.board, newer.board)
+
+
+def _sheets(facts: BoardFacts) -> Files:
+    from .pictures import sheets  # which reads datasets and predictions
+
+    return sheets(facts)
 
 
 def _assets() -> Files:

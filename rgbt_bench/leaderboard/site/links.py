@@ -58,6 +58,11 @@ def row_page(version: str, row: str) -> str:
     return f"{version}/rows/{row}.html"
 
 
+def row_picture(version: str, row: str) -> str:
+    """Return the place of the contact sheet on a row's page."""
+    return f"{version}/rows/{row}.png"
+
+
 def papers_page() -> str:
     """Return the place of the page that lists the papers."""
     return "papers/index.html"
