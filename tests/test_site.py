@@ -22,6 +22,7 @@ from rgbt_bench.leaderboard.site.commands import rerun, settled_digest
 from rgbt_bench.leaderboard.site.facts import BoardFacts
 from rgbt_bench.leaderboard.site.paper_pages import paper_table
 from rgbt_bench.leaderboard.tracks import PROTOCOLS, leaderboard
+from rgbt_bench.locking import locked
 from site_cases import Parsed, parse, timed
 
 TRACK = "v1/flir/detection-rgbt/index.html"
@@ -295,3 +296,9 @@ def test_building_loads_neither_torch_nor_numba(board, tmp_path):
     command = [sys.executable, "-c", code, str(tmp_path / "site"), str(board.root)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
+
+
+def test_two_builds_of_one_site_do_not_meet(board, tmp_path):
+    with locked(tmp_path / ".site.lock", "the site"), pytest.raises(UsageError, match="works on the site site"):
+        build(tmp_path / "site", board.root)
+    assert not (tmp_path / "site").exists()

@@ -22,7 +22,7 @@ _BOTH: Final = "RGB-T"
 
 @dataclass(frozen=True)
 class Time:
-    """A row's own time on a device: `conditions` say all that two times need in common to be compared."""
+    """A row's own time: `conditions` say all that two times need in common to be compared, `device` is its class."""
 
     conditions: str
     device: str
@@ -202,8 +202,8 @@ def own_times(row: Row, board: Board) -> list[Time]:
             key = latency_key(one, report.device, board.definitions, report.definition)
             if key is not None:
                 frozen = board.definitions.devices.get(key.device)
-                device = frozen.title if frozen else key.device
-                found.append(Time(conditions(key, device), device, one.median_s / one.batch))
+                title = frozen.title if frozen else key.device
+                found.append(Time(conditions(key, title), key.device, one.median_s / one.batch))
     return found
 
 
