@@ -129,7 +129,9 @@ def read_predictions(
     index = {sample_id: place for place, sample_id in enumerate(sample_ids)}
     names = {alias: index[sample_id] for alias, sample_id in aliases.items() if sample_id in index} | index
     example = f"such as {_SHORT.repr(sample_ids[0])}" if sample_ids else "but this split has none"
-    _require_usable(rows, _Expected(names, example, _numbered(classes), len(classes), [0] * len(sample_ids)), str(path))
+    if not _are_plainly_usable(rows, names, len(classes)):
+        expected = _Expected(names, example, _numbered(classes), len(classes), [0] * len(sample_ids))
+        _require_usable(rows, expected, str(path))
     return Detections(
         sample_index=np.array([names[row["image_id"]] for row in rows], dtype=np.int64),
         category=np.array([row["category_id"] - 1 for row in rows], dtype=np.int64),
@@ -152,6 +154,30 @@ def check_predictions(content: bytes, where: str, samples: int, classes: Sequenc
     if len(names) > samples:
         raise BadInputError(f"{where}: rows of {len(names):,} samples, and the part has {samples:,}")
     return len(rows)
+
+
+def _are_plainly_usable(rows: Sequence[Any], names: Mapping[str, int], n_classes: int) -> bool:
+    """Tell whether rows are usable and in the commonest form, column by column, which is several times faster."""
+    if not rows or not all(type(row) is dict and row.keys() == _REQUIRED for row in rows):
+        return False
+    ids, categories, boxes, scores = ([row[key] for row in rows] for key in REQUIRED)
+    numbers = [number for box in boxes if type(box) is list for number in box]
+    kinds = (set(map(type, ids)), set(map(type, categories)), {*map(type, numbers), *map(type, scores)})
+    if kinds[:2] != ({str}, {int}) or not kinds[2] <= {int, float}:
+        return False
+    if not all(type(box) is list and len(box) == 4 for box in boxes):
+        return False
+    try:
+        values = np.array([*numbers, *scores, *categories], dtype=np.float64)
+        counts = np.bincount([names[sample_id] for sample_id in ids])
+    except (OverflowError, KeyError):
+        return False
+    box, rest = values[: len(numbers)].reshape(-1, 4), values[len(numbers) :]
+    score, category = rest[: len(rows)], rest[len(rows) :]
+    within = bool(np.isfinite(values).all() and (np.abs(values) <= LARGEST).all() and (score >= 0).all())
+    has_area = bool((box[:, 2:] > 0).all() and (box[:, 2] * box[:, 3] != 0).all())
+    is_class = bool(((category >= 1) & (category <= n_classes)).all())
+    return within and has_area and is_class and int(counts.max()) <= MAX_PER_IMAGE
 
 
 def _require_usable(rows: Sequence[Any], expected: _Expected, where: str) -> None:

@@ -289,3 +289,31 @@ def test_the_canonical_order_is_by_every_key():
         assert rows == sorted(rows), seed
         tied += any(first[:2] == second[:2] for first, second in pairwise(rows))
     assert tied > 50
+
+
+ROW = {"image_id": "a", "category_id": 1, "bbox": [1.0, 2, 3.5, 4], "score": 0.5}
+ODD = [
+    None, True, "a", "b", "", 0, 1, 2, 3, -1, 0.0, -0.0, 1e-320, 1e6, 1e7, 10**400, float("inf"), [], [1, 2, 3, 4],
+    [1, 2, 0, 4], [1, 2, -3, 4], [1, 2, 1e-200, 1e-200], [1, 2, 3], [1, 2, 3, True], [1, 2, 3, "4"], [1, 2, 3, 10**400],
+    {},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("key", ROW)
+@pytest.mark.parametrize("value", ODD, ids=repr)
+def test_what_is_plainly_usable_is_found_so_row_by_row(key, value):
+    from rgbt_bench import predictions as module
+
+    rows, names = [ROW, ROW | {key: value}], {"a": 0, "b": 1}
+    expected = module._Expected(names, "", "", 2, [0, 0])
+    faults = [fault for row in rows for fault in module._row_faults(row, expected)]
+    assert not (module._are_plainly_usable(rows, names, 2) and faults)
+    assert module._are_plainly_usable([ROW, ROW], names, 2)
+
+
+def test_too_many_rows_of_one_sample_are_never_plainly_usable():
+    from rgbt_bench import predictions as module
+
+    assert module._are_plainly_usable([ROW] * module.MAX_PER_IMAGE, {"a": 0}, 2)
+    assert not module._are_plainly_usable([ROW] * (module.MAX_PER_IMAGE + 1), {"a": 0}, 2)
+    assert not module._are_plainly_usable([ROW, ROW | {"area": 3}], {"a": 0}, 2), "the slow way passes it over"

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -26,6 +27,17 @@ class Figures:
 
 class Evidence(ABC):
     """All that a part's figures depend on: labels against predictions, sample by sample."""
+
+    @cached_property
+    def _kept(self) -> dict[bytes, NDArray[np.float64]]:
+        return {}
+
+    def drawn(self, cut: Blocks) -> NDArray[np.float64]:
+        """Return the figures in every resample of these blocks, as `resampled` does; they are computed once."""
+        key = cut.of_sample.tobytes()
+        if key not in self._kept:
+            self._kept[key] = self.resampled(draw_weights(cut))
+        return self._kept[key]
 
     @abstractmethod
     def figures(self, evaluator: str) -> Figures:
@@ -77,7 +89,7 @@ def main_resamples(part: Part, evidence: Evidence) -> NDArray[np.float64]:
     cut = blocks([labels.scene for labels in part.labels])
     if cut.too_few is not None:
         return np.empty(0)
-    return np.ascontiguousarray(evidence.resampled(draw_weights(cut))[:, 0])
+    return np.ascontiguousarray(evidence.drawn(cut)[:, 0])
 
 
 def column_names(columns: Sequence[Column], classes: Sequence[str]) -> list[str]:
@@ -112,7 +124,7 @@ def _resample(
     undefined: dict[str, int] = {}
     cut = blocks(scenes)
     names = column_names(columns, classes)
-    drawn = evidence.resampled(draw_weights(cut)).T if cut.too_few is None else None
+    drawn = evidence.drawn(cut).T if cut.too_few is None else None
     for place, (category, name) in enumerate(columns):
         if category is None and name not in figures:
             continue  # of something that was not predicted
