@@ -1,8 +1,8 @@
 """Time the proof of a whole board, and the building of its pages, on generated rows of FLIR-aligned's size.
 
 The set has 1,013 generated samples with 8,591 boxes and blank images, every row 100 detections an image; nothing of it
-is anybody's dataset. Ten rows are made as `submit` makes them; the others are copies under ids and predictions of their own, which
-are verified just as much.
+is anybody's dataset. Ten rows are made as `submit` makes them; the others are copies under ids and predictions of their
+own, which are verified just as much.
 
     python docs/measurements/whole_board.py FOLDER [ROWS]
 """
