@@ -86,7 +86,7 @@ def read_clock(device: torch.device) -> Reading | None:
 def cpu_clock(cores: Iterable[int] | None = None, root: Path = _ROOT) -> Reading | None:
     """Return the mean clock of some cores, or of all, from cpufreq or else /proc/cpuinfo under `root`."""
     wanted = None if cores is None else set(cores)
-    for source, read in (("cpufreq", _from_cpufreq), ("/proc/cpuinfo", _from_cpuinfo)):
+    for source, read in (("cpufreq", _from_cpufreq), ("cpuinfo", _from_cpuinfo)):
         found = [mhz for core, mhz in read(root) if wanted is None or core in wanted]
         if found:
             return Reading(statistics.fmean(found), source)

@@ -42,7 +42,7 @@ def test_cpufreq_counts_in_khz_and_is_preferred(machine):
 def test_only_the_cores_that_the_process_may_run_on_count(machine):
     root = machine([f"{core}000000\n" for core in range(1, 12)], CPUINFO)
     assert cpu_clock({0, 10}, root).mhz == 6000.0
-    assert cpu_clock({2, 99}, machine_without_cpufreq(root)) == Reading(3000.5, "/proc/cpuinfo")
+    assert cpu_clock({2, 99}, machine_without_cpufreq(root)) == Reading(3000.5, "cpuinfo")
 
 
 def machine_without_cpufreq(root):
@@ -55,7 +55,7 @@ def test_cores_that_are_offline_or_tell_nothing_are_left_out(machine):
 
 
 def test_where_no_core_tells_by_cpufreq_the_list_does(machine):
-    assert cpu_clock(root=machine(["<unknown>"], CPUINFO)) == Reading(2000.5, "/proc/cpuinfo")
+    assert cpu_clock(root=machine(["<unknown>"], CPUINFO)) == Reading(2000.5, "cpuinfo")
 
 
 @pytest.mark.parametrize(
