@@ -1,7 +1,6 @@
 """Ranks that say what was tested: paired tests between the rows of a track, from the resamples that rows carry."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -122,84 +121,77 @@ def why_unranked(board: Board, row: Row) -> str | None:
 
 
 def _places(rows: Sequence[Row]) -> dict[str, Place]:
+    if len(rows) < 2:
+        return {row.id: Place(1) for row in rows}
     better: dict[str, list[str]] = {row.id: [] for row in rows}
     pairs = _Pairs(rows)
-    for (first, second), p in zip(pairs.names, pairs.adjusted(), strict=True):
-        if p < SIGNIFICANCE:
-            winner, loser = (second, first) if pairs.apart[first, second] > 0 else (first, second)
-            better[loser].append(winner)
+    found = np.flatnonzero(pairs.adjusted() < SIGNIFICANCE)
+    for first, second, lead in zip(pairs.first[found], pairs.second[found], pairs.leads[found], strict=True):
+        winner, loser = (second, first) if lead > 0 else (first, second)
+        better[rows[loser].id].append(rows[winner].id)
     return {name: Place(1 + len(above), tuple(sorted(above))) for name, above in better.items()}
 
 
 class _Pairs:
-    """Every pair of rows by how far the second is ahead, in all and in every resample."""
+    """Every pair of rows, by their places, and how far the second is ahead: in all, and in every resample."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
-        self._rows = {row.id: row for row in rows}
-        single = [row for row in rows if len(row.runs) == 1]
-        self._drawn = {row.id: row.runs[0].drawn() for row in single}
-        self.names = [(one.id, other.id) for place, one in enumerate(rows) for other in rows[place + 1 :]]
-        self.apart = {names: self._difference(*names) for names in self.names}
+        self._rows = rows
+        self.first, self.second = np.triu_indices(len(rows), 1)
+        is_single = np.array([len(row.runs) == 1 for row in rows], dtype=np.bool_)
+        self._of_seeds = ~(is_single[self.first] & is_single[self.second])
+        self._drawn = np.array([row.runs[0].drawn() for row in rows])
+        figures = np.array([_number(row.first.metrics.figures[row.first.metrics.main]) for row in rows])
+        self.leads = figures[self.second] - figures[self.first]
+        for place in np.flatnonzero(self._of_seeds):
+            self.leads[place] = _number(compare_rows(*self._pair(int(place))).difference)
 
-    def adjusted(self) -> list[float]:
+    def adjusted(self) -> Floats:
         """Return the p-value of each pair, such that one false lead among all pairs has 5 % at most at p < 0.05.
 
         Source: the step-down of maxima in Romano and Wolf, Econometrica 73 (2005) 1237-1282, with studentised
         differences; 1 is added to count and resamples, as in `statistics.p_value`. Holm's correction of p-values that
         end at 2 in 1,001 would find nothing among 28 pairs or more.
         """
-        scales = [_scale(self._resampled(*names)) for names in self.names]
-        leads = [_studentised(abs(self.apart[names]), scale) for names, scale in zip(self.names, scales, strict=True)]
-        order = sorted(range(len(self.names)), key=leads.__getitem__)
-        found = [1.0] * len(order)
-        largest: Floats | None = None
-        for start in range(0, len(order), _AT_ONCE):
-            chunk = order[start : start + _AT_ONCE]
-            errors = np.array([self._errors(self.names[place], scales[place]) for place in chunk])
-            if largest is not None:
-                errors[0] = np.fmax(errors[0], largest)
+        scales = np.concatenate([_scales(self._resampled(chunk)) for chunk in self._chunks(np.arange(len(self.leads)))])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            leads = np.nan_to_num(np.abs(self.leads) / scales, nan=0.0, posinf=np.inf)
+        order = np.argsort(leads, kind="stable")
+        found, largest = np.ones(len(order)), np.zeros(self._drawn.shape[1:])
+        for chunk in self._chunks(order):
+            errors = np.abs(self._resampled(chunk) - self.leads[chunk, np.newaxis])
+            errors /= np.where(scales[chunk] > 0, scales[chunk], 1.0)[:, np.newaxis]
+            errors[0] = np.fmax(errors[0], largest)
             np.fmax.accumulate(errors, axis=0, out=errors)
             largest = errors[-1].copy()
-            for place, maxima in zip(chunk, errors, strict=True):
-                found[place] = (1 + int(np.count_nonzero(maxima >= leads[place]))) / (1 + len(maxima))
-        return _never_below_larger_leads(found, order)
+            found[chunk] = (1 + (errors >= leads[chunk, np.newaxis]).sum(axis=1)) / (1 + errors.shape[1])
+        # of a smaller lead it is never below that of a larger one
+        found[order] = np.maximum.accumulate(found[order][::-1])[::-1]
+        return found
 
-    def _errors(self, names: tuple[str, str], scale: float) -> Floats:
-        """Return how far each resample is from the difference itself, in standard errors."""
-        return np.abs(self._resampled(*names) - self.apart[names]) / (scale or 1.0)
+    def _resampled(self, places: NDArray[np.int64]) -> Floats:
+        """Return the differences of some pairs in every resample, float64[pairs, resamples]."""
+        found = self._drawn[self.second[places]] - self._drawn[self.first[places]]
+        for row in np.flatnonzero(self._of_seeds[places]):
+            one, other = self._pair(int(places[row]))
+            common = _common(one, other)
+            found[row] = _difference(*(common or (one.runs, other.runs)), paired=bool(common))
+        return np.asarray(found, dtype=np.float64)
 
-    def _difference(self, first: str, second: str) -> float:
-        if first in self._drawn and second in self._drawn:
-            one, other = (self._rows[name].runs[0].result.metrics for name in (first, second))
-            return _number(other.figures[other.main]) - _number(one.figures[one.main])
-        return _number(compare_rows(self._rows[first], self._rows[second]).difference)
+    def _pair(self, place: int) -> tuple[Row, Row]:
+        return self._rows[self.first[place]], self._rows[self.second[place]]
 
-    def _resampled(self, first: str, second: str) -> Floats:
-        if first in self._drawn and second in self._drawn:
-            return self._drawn[second] - self._drawn[first]
-        one, other = self._rows[first], self._rows[second]
-        common = _common(one, other)
-        return _difference(*(common or (one.runs, other.runs)), paired=bool(common))
-
-
-def _never_below_larger_leads(found: Sequence[float], order: Sequence[int]) -> list[float]:
-    """Return p-values of which a smaller lead's is never below a larger one's."""
-    kept = list(found)
-    largest = 0.0
-    for place in reversed(order):
-        largest = kept[place] = max(largest, kept[place])
-    return kept
+    def _chunks(self, places: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+        """Yield so many pairs as are held in memory at once."""
+        for start in range(0, len(places), _AT_ONCE):
+            yield places[start : start + _AT_ONCE]
 
 
-def _scale(drawn: Floats) -> float:
-    """Return the standard error of a difference, 0 where it cannot be told."""
-    return standard_error(drawn) or 0.0
-
-
-def _studentised(lead: float, scale: float) -> float:
-    if scale > 0:
-        return lead / scale
-    return math.inf if lead > 0 else 0.0
+def _scales(differences: Floats) -> Floats:
+    """Return the standard error of each pair's difference, float64[pairs], 0 where it cannot be told."""
+    if np.isnan(differences).any():
+        return np.array([standard_error(one) or 0.0 for one in differences])
+    return np.asarray(differences.std(axis=1, ddof=1), dtype=np.float64)
 
 
 def _number(figure: Figure) -> float:
