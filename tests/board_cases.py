@@ -63,7 +63,9 @@ def make_row(
         board=1,
         entry=Entry(**{"name": name.replace("-", " ").title(), "authors": "Ann Author"} | entry),
         runs=runs,
-        size=Size(parameters=4_821_867, macs=6_100_000_000, image_size=(640, 640)),
+        size=Size(
+            parameters=4_821_867, macs=6_100_000_000, image_size=(640, 640), by="measured" if recipe else "stated"
+        ),
         created="2026-11-22T08:00:00+00:00",
     )
 

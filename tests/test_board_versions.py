@@ -82,14 +82,22 @@ def test_definitions_can_be_given(board, tmp_path):
 
 @pytest.mark.parametrize(
     ("old", "new", "fault"),
-    [("version: 1", "version: 7", "of version 7"), ("tracks:", "trcks:", "not the definitions of a leaderboard")],
+    [
+        ("version: 1", "version: 7", "of version 7"),
+        ("tracks:", "trcks:", "not the definitions of a leaderboard"),
+        (
+            "version: 1\nprotocols:\n  coco: 8",
+            "version: 2\nprotocols:\n  coco: 9",
+            "this rgbt-bench defines coco as 8bce",
+        ),
+    ],
 )
 def test_definitions_that_will_not_do_are_refused(board, tmp_path, old, new, fault):
     text = (board.folder / "leaderboard.yaml").read_text()
     (tmp_path / "new.yaml").write_text(text.replace(old, new))
     with pytest.raises((UsageError, BadInputError), match=fault):
         next_version(board, tmp_path / "new.yaml")
-    assert open_board(None, board.root).version == "v1"
+    assert not list(board.root.glob("v2*")), "nothing is left"
 
 
 def test_rows_without_labels_here_stop_it_or_are_left_behind(board, another_protocol):

@@ -46,7 +46,46 @@ def test_several_seeds_pair_by_seed_and_say_better_from_five():
     assert (found.seeds, found.verdict) == (5, "better")
     assert compare_rows(second, first).verdict == "worse"
     assert found.difference == pytest.approx(0.1)
-    assert "2 seeds" in compare_rows(make_row("a", seeds=(3, 4)), second).verdict
+    assert "2 seeds" in compare_rows(make_row("a", seeds=(3, 4)), make_row("b", value=0.4, seeds=(4, 3))).verdict
+
+
+def test_a_seed_in_common_chooses_no_other(board):
+    honest = make_row("honest", value=0.34, seeds=(0, 1, 2))
+    runs = [
+        make_row("cheat", value=value, seeds=(seed,)).runs[0] for value, seed in ((0.65, 0), (0.02, 11), (0.02, 12))
+    ]
+    cheat = make_row("cheat", seeds=(0, 11, 12)).model_copy(update={"runs": tuple(runs)})
+    found = compare_rows(honest, cheat)
+    assert found.seeds == 0
+    assert found.second_figure == pytest.approx(0.23), "the figure is of all seeds, as it is shown"
+    add_row(board, honest)
+    add_row(board, cheat)
+    ranks = {name: place.rank for name, place in rank_track(board, "flir/detection-rgbt").items()}
+    assert ranks["cheat"] >= ranks["honest"]
+
+
+def test_an_interval_ends_where_the_range_does():
+    runs = [make_row("a", value=value, seeds=(seed,)).runs[0] for value, seed in ((0.65, 0), (0.02, 1))]
+    row = make_row("a", seeds=(0, 1)).model_copy(update={"runs": tuple(runs)})
+    assert interval_of(row) == (0.0, 1.0)
+
+
+def test_what_does_not_vary_or_is_undefined_leads_nobody(board):
+    add_row(board, make_row("plain", value=0.3))
+    for name, values in {"still": np.full(1000, 0.9), "gone": np.full(1000, np.nan)}.items():
+        add_row(board, drawn_as(make_row(name, value=0.9), encode_resamples(values)))
+    places = rank_track(board, "flir/detection-rgbt")
+    assert places["plain"].better == ("still",), "it varies against plain, and gone says nothing"
+    assert places["gone"].rank == 1
+
+
+def test_predictions_on_the_hub_rank_once_they_were_computed_again(board):
+    row = make_row("far")
+    far = row.runs[0].predictions.model_copy(update={"file": None, "hub": f"hub:a/b@{'a' * 40}/far.s0.json.gz"})
+    add_row(board, row.model_copy(update={"runs": (row.runs[0].model_copy(update={"predictions": far}),)}))
+    place = rank_track(board, "flir/detection-rgbt")["far"]
+    assert place.rank is None
+    assert "nobody has computed it again" in place.reason
 
 
 def test_seeds_that_do_not_pair_are_drawn_apart():

@@ -98,7 +98,7 @@ def test_a_killed_submit_leaves_no_row_and_the_next_one_completes_it(board, tmp_
         write_row(board, made)
     assert reopened(board).rows == {}
     monkeypatch.setattr(submitting, "write_bytes", real)
-    write_row(board, make_row(board, [str(path)], entry()))
+    submitting.submit_row(board, [str(path)], entry())
     assert list(reopened(board).rows) == [ROW]
 
 
@@ -150,6 +150,19 @@ def test_predictions_on_the_hub_are_pinned_and_verified_from_there(board, tmp_pa
     assert [one.state for one in verify_rows(reopened(board), [row], count=1)] == ["proven"]
 
 
+def test_nothing_is_pushed_before_ci_would_take_it_nor_in_a_dry_run(board, tmp_path, monkeypatch):
+    def pushed(*given):
+        raise AssertionError("was pushed")
+
+    monkeypatch.setattr(submitting, "push_packed", pushed)
+    path = str(detections(tmp_path / "p.json"))
+    submitting.submit_row(board, [path], entry(), hub="ann/predictions", dry_run=True)
+    with pytest.raises(BadInputError, match="CI would refuse"):
+        submitting.submit_row(board, [path], entry(name="M\u0438ne", id="mine"), hub="ann/predictions")
+    with pytest.raises(UsageError, match="names no repository"):
+        submitting.submit_row(board, [path], entry(), hub="nonsense")
+
+
 def test_a_hub_out_of_reach_is_no_fault_of_the_row(board, tmp_path, hub, monkeypatch):
     submitting.submit_row(board, [str(detections(tmp_path / "p.json"))], entry(), hub="ann/predictions")
     row = reopened(board).row(ROW)
@@ -171,6 +184,7 @@ def test_a_hub_out_of_reach_is_no_fault_of_the_row(board, tmp_path, hub, monkeyp
         ("- name\n", "a mapping of keys"),
         ("name: !!python/object:os.system x\n", "tags"),
         ("name: x\nparameters: many\n", "parameters"),
+        ("name: x\nparameters: -5\n", "parameters"),
     ],
 )
 def test_a_wrong_entry_file_names_the_key(tmp_path, text, fault):

@@ -79,6 +79,17 @@ def test_every_format_has_every_row(board, tmp_path, style):
         assert data.count(b"Good") >= 1
 
 
+def test_bibtex_has_a_person_each(board):
+    row = make_row("a", authors="Ann Author, Bob de Builder, rgbt-bench")
+    assert "author = {Ann Author and Bob de Builder and {rgbt-bench}}" in citation(board, row)
+    assert "author = {{anonymous}}" in citation(board, make_row("b", authors=""))
+
+
+def test_papers_are_no_bibtex_of_rows(tmp_path):
+    with pytest.raises(UsageError, match="no row to export"):
+        write_export(empty_board(tmp_path / "leaderboards"), "bibtex", tmp_path / "x", reported=True)
+
+
 def test_texts_of_a_row_are_texts_everywhere(tmp_path):
     board = empty_board(tmp_path / "leaderboards")
     row = make_row("hostile")

@@ -194,7 +194,7 @@ def verify(
         write_proofs(opened, chosen, findings)
         if proof is not None:
             write_proof(opened, proof)
-    content = report_of(opened, findings, skip_missing) | {"rerun": proof and proof.note}
+    content = report_of(opened, findings, skip_missing and not rerun) | {"rerun": proof and proof.note}
     emit(as_json, content, lambda: shown.verified(content))
     raise typer.Exit(content["exit_code"])
 
@@ -259,6 +259,7 @@ def first_holder(
     as_json: Json = False,
 ) -> None:
     """Convert, confirm digests, run a paper's rows with all seeds, time them, and pack one pull request."""
+    from rgbt_bench.hub.names import parse_target
     from rgbt_bench.leaderboard.estimating import estimate
     from rgbt_bench.leaderboard.first_holder import (
         Asked,
@@ -274,6 +275,8 @@ def first_holder(
 
     require_preset(preset)
     asked = Asked(find_kit(name), preset, seeds, device, jobs, out, hub)
+    if hub is not None:
+        parse_target(hub)
     with console.progress() as report:
         dataset = ready_set(asked.kit, path, report)
         digests = compare_digests(dataset)

@@ -20,7 +20,7 @@ from rgbt_bench.launching import LocalLauncher
 from rgbt_bench.leaderboard.board import Board, open_board
 from rgbt_bench.leaderboard.latencies import latency_reports
 from rgbt_bench.leaderboard.papers import find_table
-from rgbt_bench.leaderboard.submitting import EntryFile, make_row, refusals, write_row
+from rgbt_bench.leaderboard.submitting import EntryFile, make_row, push_made, refusals, write_row
 from rgbt_bench.leaderboard.tracks import DEFINITIONS_FILE, PENDING, official_data
 from rgbt_bench.opening import open_dataset
 from rgbt_bench.paths import PARTIAL
@@ -163,13 +163,14 @@ def pack(asked: Asked, steps: Sequence[Step], progress: Progress = no_progress) 
     rows = []
     for entry, runs in _rows(asked, steps):
         made = make_row(board, [str(run.folder) for run in runs], entry, asked.preset, asked.hub, progress)
-        write_row(board, made)
+        refused = refusals(source, made)
+        write_row(board, push_made(made))
         rows.append(
             {
                 "row": made.row.id,
                 "seeds": [run.seed for run in runs],
                 "standing": made.row.first.standing,
-                "refused": refusals(source, made),
+                "refused": refused,
             }
         )
         for run in runs:

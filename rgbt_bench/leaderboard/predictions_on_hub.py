@@ -1,13 +1,10 @@
 """Packed predictions that lie in a dataset repository of the Hugging Face Hub, pinned to a commit."""
 
 from pathlib import Path
-from typing import Final
 
 from rgbt_bench.errors import BadInputError
 from rgbt_bench.hub.names import HubName, parse_hub_name
-from rgbt_bench.leaderboard.rows import MAX_PACKED_BYTES
-
-MAX_HUB_BYTES: Final = 64 * MAX_PACKED_BYTES
+from rgbt_bench.leaderboard.rows import MAX_HUB_BYTES
 
 
 def split_place(place: str) -> tuple[HubName, str]:

@@ -22,6 +22,7 @@ from rgbt_bench.statistics import (
 )
 
 Floats = NDArray[np.float64]
+LEAST_DEFINED: Final = 0.9  # of the resamples of a pair that is tested
 _AT_ONCE: Final = 2000  # pairs in memory
 _OTHER_SEEDS: Final = 1  # of the draws of a side whose seeds pair with none of the other's
 
@@ -55,9 +56,9 @@ class Place:
 
 
 def compare_rows(first: Row, second: Row) -> Compared:
-    """Compare two rows of one track in pairs of the same resamples, and of seeds where they have some in common.
+    """Compare two rows of one track in pairs of the same resamples, and of seeds where both have the same.
 
-    Without a seed in common, the seeds of each side are drawn apart.
+    Other seeds of a side are drawn apart; a seed is what its maker says, so a few in common choose nothing.
 
     Raises:
         BadInputError: they are not of one track, labels and protocol, or were drawn differently.
@@ -85,8 +86,14 @@ def compare_rows(first: Row, second: Row) -> Compared:
 
 
 def interval_of(row: Row) -> Interval:
-    """Return the 95 % interval of a row's main figure over its seeds and samples, None where none can be drawn."""
-    return interval(_weighted([one.drawn() for one in row.runs], SEED))
+    """Return the 95 % interval of a row's main figure over its seeds and samples, None where none can be drawn.
+
+    Few seeds make it wide; it ends where the figure's range does.
+    """
+    found = interval(_weighted([one.drawn() for one in row.runs], SEED))
+    if found is None or not _ranks(row):
+        return found
+    return max(0.0, found[0]), min(1.0, found[1])
 
 
 def rank_track(board: Board, track: str) -> dict[str, Place]:
@@ -117,6 +124,8 @@ def why_unranked(board: Board, row: Row) -> str | None:
             return f"the preset {run.result.model.preset} never ranks"
     if not all(run.resamples for run in row.runs):
         return "its samples are too few to be resampled"
+    if any(run.predictions.hub for run in row.runs) and board.badge(row) == "measured":
+        return "its predictions lie on the Hub, and nobody has computed it again from them yet"
     return None
 
 
@@ -154,8 +163,8 @@ class _Pairs:
         end at 2 in 1,001 would find nothing among 28 pairs or more.
         """
         scales = np.concatenate([_scales(self._resampled(chunk)) for chunk in self._chunks(np.arange(len(self.leads)))])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            leads = np.nan_to_num(np.abs(self.leads) / scales, nan=0.0, posinf=np.inf)
+        # what does not vary, or is hardly defined, is not tested
+        leads = np.divide(np.abs(self.leads), scales, out=np.zeros_like(scales), where=scales > 0)
         order = np.argsort(leads, kind="stable")
         found, largest = np.ones(len(order)), np.zeros(self._drawn.shape[1:])
         for chunk in self._chunks(order):
@@ -190,7 +199,10 @@ class _Pairs:
 def _scales(differences: Floats) -> Floats:
     """Return the standard error of each pair's difference, float64[pairs], 0 where it cannot be told."""
     if np.isnan(differences).any():
-        return np.array([standard_error(one) or 0.0 for one in differences])
+        enough = (~np.isnan(differences)).mean(axis=1) >= LEAST_DEFINED
+        return np.array(
+            [(standard_error(one) or 0.0) if ok else 0.0 for one, ok in zip(differences, enough, strict=True)]
+        )
     return np.asarray(differences.std(axis=1, ddof=1), dtype=np.float64)
 
 
@@ -210,12 +222,13 @@ def _require_comparable(first: Row, second: Row) -> None:
 
 
 def _common(first: Row, second: Row) -> tuple[tuple[ScoredRun, ...], tuple[ScoredRun, ...]] | None:
-    """Return the runs of the seeds that both have, in order; two single runs are a pair whatever their seeds."""
+    """Return all runs of both in the order of their seeds, where these are the same; single runs are always a pair."""
     if len(first.runs) == len(second.runs) == 1:
         return first.runs, second.runs
-    theirs: Mapping[int | None, ScoredRun] = {one.seed: one for one in second.runs if one.seed is not None}
-    ours = tuple(one for one in first.runs if one.seed in theirs)
-    return (ours, tuple(theirs[one.seed] for one in ours)) if ours else None
+    theirs: Mapping[int | None, ScoredRun] = {one.seed: one for one in second.runs}
+    if {one.seed for one in first.runs} != theirs.keys():
+        return None
+    return first.runs, tuple(theirs[one.seed] for one in first.runs)
 
 
 def _difference(first: Sequence[ScoredRun], second: Sequence[ScoredRun], paired: bool) -> Floats:

@@ -20,7 +20,7 @@ def rerun_proof(board: Board, row: Row, runs: list[str], progress: Progress = no
 
     Raises:
         UsageError: the row names no recipe, so nobody can make it again.
-        BadInputError: the runs are of another recipe or on other data, or their figures differ significantly.
+        BadInputError: the runs are of another recipe or on other data, cannot be tested, or differ significantly.
     """
     model = row.first.model
     if model is None:
@@ -31,7 +31,9 @@ def rerun_proof(board: Board, row: Row, runs: list[str], progress: Progress = no
         if theirs is None or (theirs.recipe, theirs.recipe_digest) != (model.recipe, model.recipe_digest):
             raise BadInputError(f"{row.id} is of {model.recipe} ({model.recipe_digest[:12]}), and the run is not")
     found = compare_rows(row, again)
-    if found.p is not None and found.p < SIGNIFICANCE:
+    if found.p is None:
+        raise BadInputError(f"{row.id}: the run made again cannot be tested against it ({found.verdict})")
+    if found.p < SIGNIFICANCE:
         raise BadInputError(f"{row.id}: the run made again differs ({_told(found)}); it proves nothing")
     same = {run.result.predictions_sha256 for run in row.runs} & {run.result.predictions_sha256 for run in again.runs}
     return Proof(

@@ -23,6 +23,7 @@ LONGEST_ID: Final = 80
 MAX_SEEDS: Final = 20
 MAX_ROW_BYTES: Final = 4 * 2**20
 MAX_PACKED_BYTES: Final = 8 * 2**20
+MAX_HUB_BYTES: Final = 128 * 2**20
 MAX_DEPTH: Final = 16
 LARGEST_INTEGER: Final = 2**53  # beyond it some readers of JSON round
 _MAYBE_HUGE: Final = re.compile(r"[\s:,\[-][0-9]{16,}[\s,\]}]")

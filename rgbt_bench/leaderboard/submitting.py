@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 
 from rgbt_bench.errors import BadInputError, BenchError, UsageError, enumerate_faults
 from rgbt_bench.files import write_bytes
+from rgbt_bench.hub.names import parse_target
 from rgbt_bench.leaderboard.board import PREDICTIONS_FOLDER, ROWS_FOLDER, Board
 from rgbt_bench.leaderboard.checking import Base, Change, check_changes
 from rgbt_bench.leaderboard.checking.changes import HOME, REGULAR
@@ -47,6 +48,7 @@ from rgbt_bench.runs import TEST_PART, settled_recipe
 from rgbt_bench.scoring import score_file
 from rgbt_bench.sides import Scored, find_side
 
+_ANY: Final = "0" * 40  # in place of a commit that is not made yet
 _NO_WORD: Final = re.compile(r"[^a-z0-9]+")
 
 
@@ -62,8 +64,8 @@ class EntryFile(Entry):
     task: str | None = None
     id: str | None = Field(default=None, pattern=ROW_ID, max_length=LONGEST_ID)
     predictions: dict[str, str] = Field(default_factory=dict)
-    parameters: int | None = None
-    macs: int | None = None
+    parameters: int | None = Field(default=None, ge=0)
+    macs: int | None = Field(default=None, ge=0)
     image_size: tuple[int, int] | None = None
 
     @property
@@ -79,6 +81,7 @@ class Made:
     row: Row
     packed: Mapping[str, bytes]
     notes: tuple[str, ...] = ()
+    hub: str | None = None
 
 
 def read_entry(path: Path | None, given: Mapping[str, Any]) -> EntryFile:
@@ -114,14 +117,16 @@ def make_row(
 ) -> Made:
     """Return a row of runs, of all seeds of a recipe, or of anybody's predictions.
 
-    Every figure is computed here; with `hub`, OWNER/NAME, packed predictions are pushed there instead of kept beside
-    the row.
+    Every figure is computed here; with `hub`, OWNER/NAME, packed predictions are to be pushed there, by `push_made`,
+    instead of kept beside the row.
 
     Raises:
-        UsageError: options that do not go together, or predictions too large to be kept beside a row.
+        UsageError: options that do not go together, no name of a repository, or predictions too large to be kept.
         MissingError: something is not here.
         BadInputError: predictions that cannot be scored, or a result that is not of them.
     """
+    if hub is not None:
+        parse_target(hub)
     sides = _scored(targets, entry, preset)
     row_id = ""
     labels, runs, packed = LabelsHere(), [], {}
@@ -149,7 +154,7 @@ def make_row(
         latency=latency_reports(model.recipe, model.preset) if model else (),
         created=now(),
     )
-    return _on_hub(Made(row, packed, note), hub) if hub else Made(row, packed, note)
+    return Made(row, packed, note, hub)
 
 
 def submit_row(
@@ -170,7 +175,10 @@ def submit_row(
     if not dry_run:
         _require_checkout(board)
     made = make_row(board, targets, entry, preset, hub, progress)
+    if not dry_run:
+        _clear_leftovers(board, made.row.id)
     require_accepted(board, made)
+    made = made if dry_run else push_made(made)
     written = [] if dry_run else write_row(board, made)
     place = Place(None, reason=why_unranked(board, made.row) or "ranks once it is among the rows")
     return {
@@ -207,7 +215,7 @@ def _scored(targets: Sequence[str], entry: EntryFile, preset: str) -> list[Score
     if entry.predictions:
         found = []
         for seed, path in entry.predictions.items():
-            if not seed.isdecimal():
+            if not (seed.isascii() and seed.isdecimal()):
                 raise UsageError(f"predictions.{seed}: name each file by its seed, a number")
             (one,) = find_side(path).scored
             found.append(_OfSeed(one.predictions, None, int(seed)))
@@ -268,14 +276,25 @@ def _packed(name: str, data: bytes) -> Packed:
     return Packed(file=name, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
 
 
-def _on_hub(made: Made, target: str) -> Made:
-    """Push packed predictions to the Hub and return the row with their places there."""
+def push_made(made: Made) -> Made:
+    """Push packed predictions to the Hub where they are to lie there, and return the row with their pinned places.
+
+    Raises:
+        HubError: the Hub refused, or cannot be reached.
+    """
+    if made.hub is None:
+        return made
     with tempfile.TemporaryDirectory() as folder:
         files = {}
         for name, data in made.packed.items():
             files[name] = Path(folder) / name
             files[name].write_bytes(data)
-        places = push_packed(target, files)
+        places = push_packed(made.hub, files)
+    return _at_places(made, places)
+
+
+def _at_places(made: Made, places: Mapping[str, str]) -> Made:
+    """Return a row whose predictions lie on the Hub."""
     runs = tuple(
         run.model_copy(
             update={
@@ -286,7 +305,7 @@ def _on_hub(made: Made, target: str) -> Made:
         )
         for run in made.row.runs
     )
-    return replace(made, row=made.row.model_copy(update={"runs": runs}), packed={})
+    return replace(made, row=made.row.model_copy(update={"runs": runs}), packed={}, hub=None)
 
 
 def _size(model: ModelProvenance | None, entry: EntryFile) -> tuple[Size | None, tuple[str, ...]]:
@@ -303,6 +322,13 @@ def _size(model: ModelProvenance | None, entry: EntryFile) -> tuple[Size | None,
     except (BenchError, ModuleNotFoundError) as error:
         return None, (f"no parameters and MACs: {error}",)
     return Size(parameters=found.parameters, macs=found.macs, image_size=found.image_size), ()
+
+
+def _clear_leftovers(board: Board, row: str) -> None:
+    """Take away predictions that a killed `submit` left without their row."""
+    if not board.row_file(row).exists():
+        for path in (board.folder / PREDICTIONS_FOLDER).glob(f"{row}.s*"):
+            path.unlink()
 
 
 def _require_checkout(board: Board) -> None:
@@ -324,7 +350,9 @@ def require_accepted(board: Board, made: Made) -> None:
 
 
 def refusals(board: Board, made: Made) -> list[str]:
-    """Return every reason for which CI would refuse a row."""
+    """Return every reason for which CI would refuse a row, as if its predictions were on the Hub already."""
+    if made.hub is not None:
+        made = _at_places(made, {name: f"hub:{parse_target(made.hub).repo_id}@{_ANY}/{name}" for name in made.packed})
     contents = {f"{PREDICTIONS_FOLDER}/{name}": data for name, data in made.packed.items()}
     contents[f"{ROWS_FOLDER}/{made.row.id}.json"] = row_bytes(made.row)
     report = check_changes(Base(board.root), [_change(board, place, data) for place, data in contents.items()])

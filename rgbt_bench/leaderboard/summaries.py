@@ -153,7 +153,8 @@ def write_export(board: Board, style: str, out: Path, track: str | None = None, 
     if style not in FORMATS:
         raise unknown_name("format", style, FORMATS)
     rows = summaries(board, track)
-    records = [_flat(one) for one in (*rows, *(_reported(track) if reported else ()))]
+    papers = _reported(track) if reported and style != "bibtex" else []
+    records = [_flat(one) for one in (*rows, *papers)]
     if not records:
         raise UsageError("no row to export" + (f" on {track}" if track else ""))
     write_bytes(out, _bibtex(board, rows) if style == "bibtex" else _TABLES[style](records))
@@ -251,11 +252,12 @@ def _bibtex(board: Board, records: Sequence[Record]) -> bytes:
 def citation(board: Board, row: Row) -> str:
     """Return BibTeX of a row as it stands on a board, after that of its own paper where it brings one."""
     own = f"{row.entry.bibtex.strip()}\n\n" if row.entry.bibtex.strip() else ""
-    authors = _escaped(row.entry.authors or "{anonymous}")
+    names = [name.strip() for name in row.entry.authors.split(",") if name.strip()]
+    authors = " and ".join(f"{{{_escaped(name)}}}" if " " not in name else _escaped(name) for name in names)
     title = _escaped(f"{row.entry.name} on {row.track}")
     return own + (
         f"@misc{{rgbtbench-{board.version}-{row.id},\n"
-        f"  author = {{{authors}}},\n"
+        f"  author = {{{authors or '{anonymous}'}}},\n"
         f"  title = {{{title}}},\n"
         f"  howpublished = {{rgbt-bench, leaderboard {board.version}, row {row.id}}},\n"
         f"  year = {{{row.created[:4]}}},\n"

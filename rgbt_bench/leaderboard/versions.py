@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rgbt_bench.errors import HubError, MissingError, UsageError
-from rgbt_bench.files import write_bytes, write_text
+from rgbt_bench.files import read_text, write_bytes, write_text
 from rgbt_bench.leaderboard.board import PREDICTIONS_FOLDER, ROWS_FOLDER, Board
 from rgbt_bench.leaderboard.labels_here import LabelsHere
 from rgbt_bench.leaderboard.ranking import Place, rank_track
@@ -64,18 +64,30 @@ def next_version(
     following = Board(board.root, f"v{board.number + 1}")
     if following.folder.exists():
         raise UsageError(f"{following.folder}: is there already; a version is frozen, and made once")
+    text = read_text(definitions) if definitions else _renewed_text(board)
     aside = Board(board.root, f"{following.version}{PARTIAL}")
     shutil.rmtree(aside.folder, ignore_errors=True)  # of one that was killed
-    text = definitions.read_text(encoding="utf-8") if definitions else _renewed_text(board)
+    try:
+        left = _write_next(board, aside, following.number, text, skip_missing, progress)
+    except BaseException:
+        shutil.rmtree(aside.folder, ignore_errors=True)
+        raise
+    aside.folder.rename(following.folder)
+    return Board(board.root, following.version), left
+
+
+def _write_next(
+    board: Board, aside: Board, number: int, text: str, skip_missing: bool, progress: Progress
+) -> list[str]:
+    """Write definitions and rows of the next version aside, and return the rows that are left behind."""
     write_text(aside.folder / DEFINITIONS_FILE, text)
     _require_another(board, aside)
     labels, left = LabelsHere(), []
     for place, row in enumerate(board.rows.values()):
         try:
-            renewed = _renewed(board, aside, row, following.number, labels)
+            renewed = _renewed(board, aside, row, number, labels)
         except (MissingError, HubError) as error:
             if not skip_missing:
-                shutil.rmtree(aside.folder)
                 raise MissingError(f"{row.id}: {error}; --skip-missing leaves such rows in {board.version}") from None
             left.append(row.id)
         else:
@@ -83,8 +95,7 @@ def next_version(
             for name, data in renewed.packed.items():
                 write_bytes(aside.folder / PREDICTIONS_FOLDER / name, data)
         progress("scoring again", place + 1, len(board.rows))
-    aside.folder.rename(following.folder)
-    return Board(board.root, following.version), left
+    return left
 
 
 def _renewed(board: Board, aside: Board, row: Row, number: int, labels: LabelsHere) -> _Renewed:
@@ -135,8 +146,10 @@ def _require_another(board: Board, aside: Board) -> None:
         wrong = f"they are of version {found.version}, not {board.number + 1}"
     elif found.model_copy(update={"version": board.number}) == board.definitions:
         wrong = f"they define what {board.version} does; a version changes at least one protocol, split or digest"
+    strange = [name for name, digest in found.protocols.items() if digest != protocol_digest(name)]
+    if strange and not wrong:
+        wrong = f"this rgbt-bench defines {strange[0]} as {protocol_digest(strange[0])}, and they say otherwise"
     if wrong:
-        shutil.rmtree(aside.folder)
         raise UsageError(f"the definitions of the next version: {wrong}")
 
 

@@ -17,6 +17,13 @@ _MOST_KEYS: Final = 40
 
 def network_problems(row: Row) -> Iterator[Problem]:
     """Yield what is wrong with a row's size and timings."""
+    model = row.first.model
+    if model is None and row.size is not None and row.size.by == "measured":
+        yield Problem("network", "size.by is measured, and no recipe is named that could be counted; it is stated")
+    of = (model.recipe, model.preset) if model else None
+    for place, report in enumerate(row.latency):
+        if of not in {(one.recipe, one.preset) for one in report.timings}:
+            yield Problem("latency", f"latency.{place} has no timing of the row's own recipe and preset")
     if row.size is not None:
         yield from _size_problems("size", row.size.parameters, row.size.macs, row.size.image_size)
     for place, report in enumerate(row.latency):

@@ -213,6 +213,8 @@ def _drawn_problems(run: ScoredRun) -> Iterator[Problem]:
     if len(defined) and figure is not None and not defined.min() - _OF_MEANS <= figure <= defined.max() + _OF_MEANS:
         lie = f"{defined.min():g} to {defined.max():g}"
         yield Problem("resamples", f"they lie in {lie}, and {shown(metrics.main)} of all samples is {figure:g}")
+    if figure is not None and len(drawn) and not len(defined):
+        yield Problem("resamples", f"none is defined, and {shown(metrics.main)} of all samples is {figure:g}")
     missing = len(drawn) - len(defined)
     counted = drawing.undefined.get(metrics.main, 0)
     if counted != (missing if len(defined) else 0):  # where all are undefined none is counted

@@ -11,7 +11,7 @@ from rgbt_bench.leaderboard.checking.network import LARGEST_SIDE
 from rgbt_bench.leaderboard.checking.reporting import Problem, shown, told
 from rgbt_bench.leaderboard.checking.texts import plain_problems
 from rgbt_bench.leaderboard.packing import JSON_SUFFIX, ZIP_SUFFIX, unpack_json, unpack_pngs
-from rgbt_bench.leaderboard.rows import MAX_PACKED_BYTES, Packed, ScoredRun
+from rgbt_bench.leaderboard.rows import MAX_HUB_BYTES, MAX_PACKED_BYTES, Packed, ScoredRun
 from rgbt_bench.png_folders import EDGES_FOLDER, png_digest_of
 from rgbt_bench.predictions import MAX_PER_IMAGE, check_predictions
 from rgbt_bench.sources import is_stray
@@ -21,7 +21,6 @@ MAX_PNG_BYTES: Final = 64 * 2**20
 _HUB: Final = re.compile(r"hub:[A-Za-z0-9_][A-Za-z0-9._-]*/[A-Za-z0-9_][A-Za-z0-9._-]*@[0-9a-f]{40}/(?P<file>.+)")
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _HEADER: Final = b"\x00\x00\x00\rIHDR"
-_LARGEST_HUB_BYTES: Final = 10 * 2**30
 
 
 def name_problems(row: str, run: ScoredRun) -> Iterator[Problem]:
@@ -88,7 +87,7 @@ def _hub_problems(packed: Packed, suffix: str) -> Iterator[Problem]:
         yield Problem("predictions-name", f"names {shown(packed.hub)}, which is no file of a repository on the Hub")
     elif not file.endswith(suffix):
         yield Problem("predictions-name", f"names {shown(packed.hub)}, and predictions of this track end in {suffix}")
-    if packed.bytes > _LARGEST_HUB_BYTES:
+    if packed.bytes > MAX_HUB_BYTES:
         yield Problem("size", f"names predictions of {packed.bytes:,} bytes on the Hub")
 
 
