@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from board_cases import add_row, make_row
+from board_cases import add_row, empty_board, make_row
 from cli_cases import only_object
 from rgbt_bench import cli, doctor, timing
 from rgbt_bench.cli.page import commands
@@ -51,7 +51,7 @@ CALLS = {
     "runs list": "runs list",
     "leaderboard build": "leaderboard build --out EXPORT --board BOARD",
     "runs clean": "runs clean --checkpoints",
-    "leaderboard check": "leaderboard check",
+    "leaderboard check": "leaderboard check --board NO-ROWS",
 }
 FAULTS = {
     "verify": (2, "say --all"),
@@ -130,6 +130,7 @@ def called(home, tiny_folder, tmp_path, monkeypatch, bench, request):
     monkeypatch.setattr(doctor, "_probe", lambda what: (probes[what], ""))
     (tmp_path / "p.json").write_text("[]")
     made = tiny_board(tmp_path / "board", tiny_folder, monkeypatch)
+    empty_board(tmp_path / "no-rows")
     for name in ("one", "other"):
         add_row(made, make_row(name))
     changed = (
@@ -144,6 +145,7 @@ def called(home, tiny_folder, tmp_path, monkeypatch, bench, request):
         "NOWHERE": "nowhere/it",
         "EXPORT": "export",
         "BOARD": "board",
+        "NO-ROWS": "no-rows",
         "DEFINITIONS": "new.yaml",
     }
 
