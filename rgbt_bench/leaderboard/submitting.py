@@ -121,7 +121,7 @@ def make_row(
     instead of kept beside the row.
 
     Raises:
-        UsageError: options that do not go together, no name of a repository, or predictions too large to be kept.
+        UsageError: options that do not go together, or no name of a repository.
         MissingError: something is not here.
         BadInputError: predictions that cannot be scored, or a result that is not of them.
     """
@@ -138,11 +138,6 @@ def make_row(
         packed[name] = data
         runs.append(ScoredRun(seed=one.seed, result=result, predictions=_packed(name, data), resamples=drawn))
         progress("scoring", place + 1, len(sides))
-    if hub is None and (large := [name for name, data in packed.items() if len(data) > MAX_PACKED_BYTES]):
-        raise UsageError(
-            f"{large[0]}: {len(packed[large[0]]):,} bytes packed, and at most {MAX_PACKED_BYTES:,} are kept beside a"
-            " row; --hub OWNER/NAME puts predictions into a repository of the Hub"
-        )
     model = runs[0].result.model
     size, note = _size(model, entry)
     row = _row(
@@ -169,12 +164,13 @@ def submit_row(
     """Make a row, check it as CI will, write it unless `dry_run`, and return what was done as JSON-ready data.
 
     Raises:
-        UsageError: what `make_row` refuses, or a board that nothing is written into.
+        UsageError: what `make_row` refuses, predictions too large to be kept, or a board that nothing is written into.
         BadInputError: what CI would refuse; nothing was written.
     """
     if not dry_run:
         _require_checkout(board)
     made = make_row(board, targets, entry, preset, hub, progress)
+    _require_small(made)
     if not dry_run:
         _clear_leftovers(board, made.row.id)
     require_accepted(board, made)
@@ -322,6 +318,15 @@ def _size(model: ModelProvenance | None, entry: EntryFile) -> tuple[Size | None,
     except (BenchError, ModuleNotFoundError) as error:
         return None, (f"no parameters and MACs: {error}",)
     return Size(parameters=found.parameters, macs=found.macs, image_size=found.image_size), ()
+
+
+def _require_small(made: Made) -> None:
+    for name, data in made.packed.items():
+        if made.hub is None and len(data) > MAX_PACKED_BYTES:
+            raise UsageError(
+                f"{name}: {len(data):,} bytes packed, and at most {MAX_PACKED_BYTES:,} are kept beside a row;"
+                " --hub OWNER/NAME puts predictions into a repository of the Hub"
+            )
 
 
 def _clear_leftovers(board: Board, row: str) -> None:
