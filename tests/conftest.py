@@ -2,6 +2,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -38,6 +39,15 @@ class TinySample(SampleConverter):
         )
 
 
+class ManyScenes(TinySample):
+    """The tiny set with a scene for each sample, so that there are enough of them to be resampled."""
+
+    def scan(self, source):
+        found = super().scan(source)
+        items = [replace(one, labels=replace(one.labels, scene=one.labels.sample_id)) for one in found.items]
+        return Scan(found.layout, items)
+
+
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
     """Every test has its own home: nothing of the user's is read or written."""
@@ -50,6 +60,13 @@ def home(tmp_path, monkeypatch):
 def tiny_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tiny") / "sample"
     convert(TinySample(), None, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def scenes_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scenes") / "sample"
+    convert(ManyScenes(), None, folder)
     return folder
 
 

@@ -4,19 +4,11 @@ import json
 
 import pytest
 
-from rgbt_bench.converting import convert
 from rgbt_bench.errors import BadInputError, UsageError
 from rgbt_bench.leaderboard.rerunning import rerun_proof, write_proof
 from rgbt_bench.leaderboard.submitting import make_row, read_entry, write_row
 from run_cases import finish, make_done
-from verified_rows import ManyScenes, convert_home, detections, reopened, submitted, tiny_board
-
-
-@pytest.fixture(scope="module")
-def scenes_folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("scenes") / "sample"
-    convert(ManyScenes(), None, folder)
-    return folder
+from verified_rows import convert_home, detections, reopened, submitted, tiny_board
 
 
 @pytest.fixture

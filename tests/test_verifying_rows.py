@@ -12,21 +12,13 @@ import pytest
 from PIL import Image as Pillow
 
 from board_cases import edited
-from rgbt_bench.converting import convert
 from rgbt_bench.datasets.store import Dataset
 from rgbt_bench.leaderboard.rows import encode_resamples
 from rgbt_bench.leaderboard.tracks import PROTOCOLS
 from rgbt_bench.leaderboard.verifying import differences, report_of, verify_rows, write_proofs
-from verified_rows import ManyScenes, board_with_row, convert_home, detections, reopened, submitted, tiny_board
+from verified_rows import board_with_row, convert_home, detections, reopened, submitted, tiny_board
 
 ROW = "sample-detection-rgbt-mine"
-
-
-@pytest.fixture(scope="module")
-def scenes_folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("scenes") / "sample"
-    convert(ManyScenes(), None, folder)
-    return folder
 
 
 @pytest.fixture

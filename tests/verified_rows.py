@@ -2,26 +2,14 @@
 
 import json
 import shutil
-from dataclasses import replace
 
 import numpy as np
 
 from board_cases import empty_board
-from conftest import TinySample
-from rgbt_bench.converters import Scan
 from rgbt_bench.datasets.store import Dataset
 from rgbt_bench.leaderboard.board import Board
 from rgbt_bench.leaderboard.submitting import read_entry, submit_row
 from rgbt_bench.opening import open_dataset
-
-
-class ManyScenes(TinySample):
-    """The tiny set with a scene for each sample, so that there are enough of them to be resampled."""
-
-    def scan(self, source):
-        found = super().scan(source)
-        items = [replace(one, labels=replace(one.labels, scene=one.labels.sample_id)) for one in found.items]
-        return Scan(found.layout, items)
 
 
 def tiny_board(folder, tiny_folder, monkeypatch):
