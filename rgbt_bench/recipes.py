@@ -60,20 +60,27 @@ class PaperRow(_Data):
 class OptimizerConfig(_Data):
     """The optimiser: learning rate, weight decay, schedule, gradient norm limit (None: no limit).
 
-    `gamma` belongs to the exponential schedule: the learning rate is multiplied by it after each epoch.
+    `gamma` belongs to the exponential schedule: the learning rate is multiplied by it after each epoch. `final` belongs
+    to the linear one, which falls to that share of the learning rate. `momentum` is SGD's (None: 0.9).
     """
 
     name: Literal["adam", "adamw", "sgd"]
     learning_rate: float = Field(gt=0)
     weight_decay: float = Field(ge=0)
-    schedule: Literal["constant", "one-cycle", "exponential"] = "constant"
+    momentum: float | None = Field(default=None, ge=0, lt=1)
+    schedule: Literal["constant", "one-cycle", "exponential", "linear"] = "constant"
     gamma: float | None = Field(default=None, gt=0, le=1)
+    final: float | None = Field(default=None, ge=0, le=1)
     clip_norm: float | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
-    def _gamma_is_the_exponentials(self) -> Self:
+    def _fields_go_together(self) -> Self:
         if (self.gamma is not None) != (self.schedule == "exponential"):
             raise ValueError(f"schedule {self.schedule} and gamma {self.gamma}: gamma goes with exponential alone")
+        if (self.final is not None) != (self.schedule == "linear"):
+            raise ValueError(f"schedule {self.schedule} and final {self.final}: final goes with linear alone")
+        if self.momentum is not None and self.name != "sgd":
+            raise ValueError(f"name {self.name} and momentum {self.momentum}: momentum goes with sgd alone")
         return self
 
 
@@ -110,8 +117,9 @@ class Recipe(_Data):
 
     `requires` maps a role (say, `teacher`) to the recipe whose weights fill it; `pretrained` is `timm` (the weights
     that the backbone's name pins), `none`, or a local file; `model`, `augment` and `loss` are the submission's own
-    fields, checked by its own schema; `quick` maps dotted paths to the quick preset's values. A recipe without
-    `optimizer` and `schedule` trains nothing: its weights are what `pretrained` names, or it has none.
+    fields, checked by its own schema, and so is `trainer`, of one that trains with another library's trainer; `quick`
+    maps dotted paths to the quick preset's values. A recipe without `optimizer` and `schedule` trains nothing: its
+    weights are what `pretrained` names, or it has none.
     """
 
     name: str = Field(pattern=_NAME)
@@ -128,6 +136,7 @@ class Recipe(_Data):
     loss: dict[str, Any] = Field(default_factory=dict)
     optimizer: OptimizerConfig | None = None
     schedule: ScheduleConfig | None = None
+    trainer: dict[str, Any] = Field(default_factory=dict)
     seed: int = Field(default=0, ge=0, lt=2**32)
     quick: dict[str, Any] = Field(default_factory=dict)
     preset: Preset = "paper"
@@ -166,11 +175,11 @@ class Recipe(_Data):
         What a recipe requires is in it by digest, so that a student of a changed teacher is another student.
         """
         words = {"name", "title", "paper", "quick", "requires", "dataset", "seed"}
-        content = self.model_dump(mode="json", exclude=words)
+        content = self.model_dump(mode="json", exclude=words if self.trainer else words | {"trainer"})
         if self.training:
             content["schedule"].pop("workers")
             for section, newer in (
-                ("optimizer", {"gamma": None}),
+                ("optimizer", {"gamma": None, "momentum": None, "final": None}),
                 ("schedule", {"precision": "float32", "teacher_cache": None}),
             ):
                 for name, default in newer.items():  # so that recipes older than the field keep their digest

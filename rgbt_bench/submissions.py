@@ -76,10 +76,10 @@ def require_val(recipe: Recipe, val: Part | None) -> None:
 class Submission(ABC):
     """A registered model family: one object a recipe and dataset.
 
-    Subclasses set `sections`, the pydantic schemas of the recipe's own sections (`model`, `augment`, `loss`); they are
-    checked here, so that a recipe with an unknown key never starts; and `predicts`, what they give a protocol:
-    `detection` boxes, `segmentation` label maps, `fusion` fused images, an empty text whatever the recipe's protocol
-    wants. One that can do without training sets `must_train` to False.
+    Subclasses set `sections`, the pydantic schemas of the recipe's own sections (`model`, `augment`, `loss`,
+    `trainer`); they are checked here, so that a recipe with an unknown key never starts; and `predicts`, what they give
+    a protocol: `detection` boxes, `segmentation` label maps, `fusion` fused images, an empty text whatever the
+    recipe's protocol wants. One that can do without training sets `must_train` to False.
     """
 
     sections: ClassVar[Mapping[str, type[BaseModel]]]
@@ -90,6 +90,11 @@ class Submission(ABC):
         self.recipe = recipe
         self.info = info
         self._check_protocol()
+        if recipe.trainer and "trainer" not in self.sections:
+            raise BadInputError(
+                f"recipe {recipe.name}: trainer: the submission {recipe.submission} trains with this project's own"
+                " loop, which has no such section"
+            )
         if self.must_train and recipe.training is None:
             raise BadInputError(
                 f"recipe {recipe.name}: it has neither optimizer nor schedule, and the submission {recipe.submission}"

@@ -321,6 +321,20 @@ def test_gamma_goes_with_the_exponential_schedule_and_is_in_its_digest():
             load_recipe(ONE, settings=settings)
 
 
+def test_final_goes_with_the_linear_schedule_and_momentum_with_sgd():
+    linear = lambda final: load_recipe(  # noqa: E731
+        ONE, settings=("optimizer.schedule=linear", f"optimizer.final={final}")
+    )
+    sgd = lambda *more: load_recipe(ONE, settings=("optimizer.name=sgd", *more))  # noqa: E731
+    assert len({load_recipe(ONE).digest, linear(0.1).digest, linear(0.2).digest}) == 3
+    assert len({sgd().digest, sgd("optimizer.momentum=0.9").digest, sgd("optimizer.momentum=0.5").digest}) == 3
+    for settings in (("optimizer.schedule=linear",), ("optimizer.final=0.1",)):
+        with pytest.raises(UsageError, match=r"optimizer: .*final goes with linear alone"):
+            load_recipe(ONE, settings=settings)
+    with pytest.raises(UsageError, match="momentum goes with sgd alone"):
+        load_recipe(ONE, settings=("optimizer.momentum=0.9",))
+
+
 def test_precision_and_teacher_cache_are_in_the_digest_where_they_are_not_the_default():
     plain = load_recipe(ONE)
     assert (

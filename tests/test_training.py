@@ -221,3 +221,17 @@ def test_devices_that_are_not_here_are_named():
         with pytest.raises(MissingError, match="no such device"):
             resolve_device("cuda")
     assert resolve_device("cpu").type == "cpu"
+
+
+def test_the_linear_schedule_falls_to_its_share_and_momentum_is_the_recipes():
+    config = OptimizerConfig(
+        name="sgd", learning_rate=0.5, weight_decay=0.0, momentum=0.7, schedule="linear", final=0.2
+    )
+    optimizer, schedulers = build_optimizer(config, nn.Linear(1, 1).parameters(), 5)
+    rates = []
+    for _ in range(5):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedulers["linear"].step()
+    assert rates == pytest.approx([0.5, 0.4, 0.3, 0.2, 0.1])
+    assert optimizer.param_groups[0]["momentum"] == 0.7

@@ -74,11 +74,11 @@ def fit(
         if team.is_main:
             save_checkpoint(checkpoint, task.model, _optimizer_states(task, accelerator), state)
             if time.monotonic() - drawn > DRAWN_EVERY_S:
-                _write_log(folder, state)
+                write_log(folder, state)
                 drawn = time.monotonic()
         progress("training", *_done(state, schedule))
     if team.is_main:
-        _write_log(folder, state)
+        write_log(folder, state)
         source = model_file(checkpoint, state.best_epoch if schedule.keep == "best" else state.epoch)
         copy_file(source, folder / WEIGHTS_FILE)
     team.wait()
@@ -195,7 +195,8 @@ def _done(state: LoopState, schedule: ScheduleConfig) -> tuple[int, int]:
     return (state.step, schedule.max_steps) if schedule.max_steps is not None else (state.epoch, schedule.epochs)
 
 
-def _write_log(folder: Path, state: LoopState) -> None:
+def write_log(folder: Path, state: LoopState) -> None:
+    """Write the losses of every finished epoch, and their picture, into a run's folder."""
     write_text(folder / LOSS_FILE, "".join(json.dumps(row) + "\n" for row in state.history))
     write_with(folder / CURVE_FILE, lambda path: draw_curves(state.history, path))
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from torch import nn
-from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, StepLR
+from torch.optim.lr_scheduler import LinearLR, LRScheduler, OneCycleLR, StepLR
 
 from rgbt_bench.recipes import OptimizerConfig
 from rgbt_bench.training.batches import SeededBatches
@@ -134,11 +134,14 @@ def build_optimizer(
     elif config.name == "adamw":
         optimizer = torch.optim.AdamW(trainable, **common)
     else:
-        optimizer = torch.optim.SGD(trainable, momentum=0.9, **common)
+        optimizer = torch.optim.SGD(trainable, momentum=0.9 if config.momentum is None else config.momentum, **common)
     if config.schedule == "constant":
         return optimizer, {}
     if config.schedule == "exponential":
         if epoch_steps is None or config.gamma is None:
             raise ValueError("the exponential schedule needs the number of steps of an epoch")
         return optimizer, {"exponential": StepLR(optimizer, step_size=epoch_steps, gamma=config.gamma)}
+    if config.schedule == "linear":
+        last = 1.0 if config.final is None else config.final
+        return optimizer, {"linear": LinearLR(optimizer, 1.0, last, total_iters=max(steps - 1, 1))}
     return optimizer, {"one-cycle": OneCycleLR(optimizer, max_lr=config.learning_rate, total_steps=steps)}
