@@ -1,4 +1,4 @@
-"""The sections of a recipe for detection on fused images."""
+"""The sections of a recipe: for detection on fused images, and for a detector that the library's trainer trains."""
 
 from typing import Annotated, Literal
 
@@ -42,3 +42,41 @@ class LossSection(_Section):
     box: Gain
     cls: Gain
     dfl: Gain
+
+
+class RgbModelSection(_Section):
+    """The detector and the square it sees; no class of the names in `left_out` has an output.
+
+    The last three choose detections.
+    """
+
+    detector: str
+    image_size: int = Field(ge=64, multiple_of=32)
+    left_out: Annotated[tuple[str, ...], Strict(False)] = ()
+    min_score: Share
+    nms_iou: Share
+    max_detections: int = Field(ge=1)
+
+
+class RgbAugmentSection(_Section):
+    """The library's augmentation: changes of hue, saturation and brightness, shifts, zoom, flips and mosaics.
+
+    `mosaic` is the share of images that are put together from four; the last `mosaic_off` epochs have none.
+    """
+
+    hue: Share
+    saturation: Share
+    brightness: Share
+    shift: Share
+    zoom: Annotated[float, Field(ge=0, lt=1)]
+    flip: Share
+    mosaic: Share
+    mosaic_off: int = Field(ge=0)
+
+
+class TrainerSection(_Section):
+    """The library's warm-up: in these epochs the rates rise to the recipe's, and the biases' falls to it."""
+
+    warmup_epochs: float = Field(ge=0)
+    warmup_momentum: float = Field(ge=0, lt=1)
+    warmup_bias_rate: float = Field(ge=0)

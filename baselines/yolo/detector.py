@@ -1,15 +1,17 @@
 """Detectors built from ultralytics' own descriptions, with its loss; decoding and NMS that no clock decides."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torchvision.ops import batched_nms
 
 from rgbt_bench.errors import unknown_name
+from rgbt_bench.predictions import Detections
 
 from .offline import folder, library
 
@@ -107,6 +109,20 @@ def detect(detector: nn.Module, images: Tensor, min_score: float, iou: float, li
         raise ValueError("detect: the detector is in training mode; call eval() first")
     decoded: Tensor = detector(images)[0].float()
     return [_chosen(one, min_score, iou, limit) for one in decoded]
+
+
+def as_detections(rows: Sequence[tuple[int, Found]]) -> Detections:
+    """Return the detections of samples, given by index with boxes xyxy in their pixels; none without area is kept."""
+    if not rows:  # more processes than samples
+        return Detections(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 4)), np.zeros(0))
+    corners = np.concatenate([one.boxes.numpy().astype(np.float64) for _, one in rows])
+    sizes = corners[:, 2:] - corners[:, :2]
+    kept = (sizes > 0).all(axis=1)  # clipping to the image can leave a box without area
+    index = np.concatenate([np.full(len(one.scores), sample, dtype=np.int64) for sample, one in rows])
+    labels = np.concatenate([one.classes.numpy().astype(np.int64) for _, one in rows])
+    scores = np.concatenate([one.scores.numpy().astype(np.float64) for _, one in rows])
+    bbox = np.concatenate([corners[:, :2], sizes], axis=1)
+    return Detections(index[kept], labels[kept], bbox[kept], scores[kept])
 
 
 def _chosen(decoded: Tensor, min_score: float, iou: float, limit: int) -> Found:

@@ -1,6 +1,7 @@
 """ultralytics as a library alone: imported here and late; nothing is fetched, written, printed or left changed."""
 
 import os
+import random
 import sys
 import tempfile
 import threading
@@ -20,6 +21,7 @@ from rgbt_bench.errors import MissingError
 # Kept for the whole process: it reads them later, too, and would install packages by itself.
 _SETTINGS = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "false"}
 _ITS_OWN = -1  # OpenCV's own number of threads
+_memory: Any = torch.utils.deterministic
 _lock = threading.Lock()
 _imported = False
 
@@ -52,8 +54,8 @@ def _import() -> None:
     is_first = "ultralytics" not in sys.modules  # a program that uses it on its own has settings of its own
     try:
         with tempfile.TemporaryDirectory(prefix="rgbt-bench-") as private, _process_as_before():
-            # WORLD_SIZE: else its settings wait for the other processes of a run, which may not come here
-            os.environ |= {"YOLO_CONFIG_DIR": private, "WORLD_SIZE": "1"}
+            # else its settings wait for the other processes of a run, which may not come here
+            os.environ |= {"YOLO_CONFIG_DIR": private, "WORLD_SIZE": "1", "RANK": "-1", "LOCAL_RANK": "-1"}
             downloads: Any = import_module("ultralytics.utils.downloads")
             import_module("ultralytics.nn.tasks")
             if is_first:
@@ -70,6 +72,22 @@ def _import() -> None:
         ) from None
     downloads.safe_download = _refuse_download
     downloads.get_github_assets = _refuse_download
+
+
+@contextmanager
+def left_as_it_was() -> Iterator[None]:
+    """Put back what the library's trainer changes for everybody in the process: seeds, determinism, environment."""
+    strict, warns = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    cudnn, fills = torch.backends.cudnn.deterministic, _memory.fill_uninitialized_memory
+    drawn, drawn_arrays = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(), _process_as_before():
+            yield
+    finally:
+        torch.use_deterministic_algorithms(strict, warn_only=warns)
+        torch.backends.cudnn.deterministic, _memory.fill_uninitialized_memory = cudnn, fills
+        random.setstate(drawn)
+        np.random.set_state(drawn_arrays)
 
 
 def _refuse_download(url: Any = "", file: Any = None, dir: Any = None, *others: Any, **more: Any) -> NoReturn:  # noqa: A002

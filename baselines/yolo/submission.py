@@ -5,7 +5,6 @@ from itertools import islice
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -29,7 +28,7 @@ from rgbt_bench.training.processes import processes
 
 from .config import AugmentSection, LossSection, ModelSection
 from .data import Batch, Batches, collate, evaluation_transform, fused_pair
-from .detector import Found, build_detector, detect, require_detector
+from .detector import Found, as_detections, build_detector, detect, require_detector
 from .fused import fused_images, keep_fused
 from .network import OnFused, fusion_submission, recipe_in
 from .task import DetectorTask
@@ -113,7 +112,7 @@ class YoloOnFused(Submission):
                 boxes = clip_boxes(one.boxes.cpu().double() * scale, labels.height, labels.width)
                 rows.append((index, Found(boxes, one.scores.cpu(), one.classes.cpu())))
             progress("predicting", min(len(rows) * team.world, len(part)), len(part))
-        return team.merge(_columns(rows), list(places), len(part))
+        return team.merge(as_detections(rows), list(places), len(part))
 
     def check_given(self, weights: Path) -> None:
         """Refuse a detector of another fusion's images: its result would be called by this one's name.
@@ -209,16 +208,3 @@ def fusing_parameters(fusion: nn.Module) -> int:
 
 def _count(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
-
-
-def _columns(rows: list[tuple[int, Found]]) -> Detections:
-    if not rows:  # more processes than samples
-        return Detections(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros((0, 4)), np.zeros(0))
-    corners = np.concatenate([one.boxes.numpy().astype(np.float64) for _, one in rows])
-    sizes = corners[:, 2:] - corners[:, :2]
-    kept = (sizes > 0).all(axis=1)  # clipping to the image can leave a box without area
-    index = np.concatenate([np.full(len(one.scores), sample, dtype=np.int64) for sample, one in rows])
-    labels = np.concatenate([one.classes.numpy().astype(np.int64) for _, one in rows])
-    scores = np.concatenate([one.scores.numpy().astype(np.float64) for _, one in rows])
-    bbox = np.concatenate([corners[:, :2], sizes], axis=1)
-    return Detections(index[kept], labels[kept], bbox[kept], scores[kept])
