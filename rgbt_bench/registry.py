@@ -61,7 +61,11 @@ class Entry:
 def converters() -> dict[str, Entry]:
     """Return every registered converter by name: the core's own, and each module of the packages found."""
     here = Path(__file__).parent
-    ours = {"sample": "rgbt_bench.datasets.sample_converter", "custom": "rgbt_bench.custom.converter"}
+    ours = {
+        "sample": "rgbt_bench.datasets.sample_converter",
+        "sample-drone": "rgbt_bench.datasets.sample_drone_converter",
+        "custom": "rgbt_bench.custom.converter",
+    }
     found = {name: Entry(name, module, "CONVERTER", here) for name, module in ours.items()}
     for package, folder in _packages(CONVERTERS):
         for path in sorted(folder.glob("*.py")):

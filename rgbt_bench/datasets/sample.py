@@ -88,11 +88,22 @@ def scenes(split: str, count: int | None = None) -> Iterator[Sample]:
     Raises:
         UsageError: there is no such split, or it has fewer samples.
     """
-    if split not in SPLITS:
-        raise unknown_name("split", split, SPLITS)
-    wanted = SPLITS[split] if count is None else count
-    if not 0 <= wanted <= SPLITS[split]:
-        raise UsageError(f"the sample set's {split} split has {SPLITS[split]} samples, {wanted} were asked for")
+    return samples_of(INFO.name, SPLITS, scene, split, count)
+
+
+def samples_of(
+    name: str, splits: Mapping[str, int], scene: Callable[[str, int], Sample], split: str, count: int | None
+) -> Iterator[Sample]:
+    """Return the first `count` samples of a split of a generated set, or all, given how one is drawn.
+
+    Raises:
+        UsageError: there is no such split, or it has fewer samples.
+    """
+    if split not in splits:
+        raise unknown_name("split", split, splits)
+    wanted = splits[split] if count is None else count
+    if not 0 <= wanted <= splits[split]:
+        raise UsageError(f"the {split} split of {name} has {splits[split]} samples, {wanted} were asked for")
     return (scene(split, index) for index in range(wanted))
 
 
@@ -119,10 +130,10 @@ def scene(split: str, index: int) -> Sample:
         sample_id=sample_id,
         width=SIZE,
         height=SIZE,
-        rgb=_png(rgb, f"{sample_id}_rgb.png"),
-        thermal=_png(thermal, f"{sample_id}_thermal.png"),
+        rgb=png(rgb, f"{sample_id}_rgb.png"),
+        thermal=png(thermal, f"{sample_id}_thermal.png"),
         objects=tuple(_box(thing, owner == number) for number, thing in enumerate(things, 1)),
-        mask=_png(mask, f"{sample_id}_mask.png"),
+        mask=png(mask, f"{sample_id}_mask.png"),
         illumination="night" if background.night else "day",
         scene=camera,
         source=f"rgbt_bench.datasets.sample/{split}/{index:04d}",
@@ -296,7 +307,8 @@ def _mask(things: list[_Thing], owner: IntArray) -> IntArray:
     return labels
 
 
-def _png(pixels: IntArray, name: str) -> Image:
+def png(pixels: IntArray, name: str) -> Image:
+    """Return pixels of 0..255, int64 (height, width) or (height, width, 3), as an encoded image."""
     stream = io.BytesIO()
     PillowImage.fromarray(pixels.astype(np.uint8)).save(stream, "PNG")
     return Image(stream.getvalue(), name)

@@ -1,4 +1,4 @@
-"""What the generated sample set is drawn from: integer random numbers, integer rasterising, backgrounds."""
+"""What the generated sample sets are drawn from: integer random numbers, integer rasterising, backgrounds."""
 
 from __future__ import annotations
 
@@ -68,12 +68,12 @@ class Random:
         noise: IntArray = (total * (2 * spread) - 2040 * spread + 209) // 418
         return noise.reshape(shape)
 
-    def texture(self, cell: int, amplitude: int) -> IntArray:
-        """Return a smooth int64 field of shape (SIZE, SIZE), range ±`amplitude`, that changes over `cell` pixels."""
-        knots = SIZE // cell + 2
+    def texture(self, cell: int, amplitude: int, size: int = SIZE) -> IntArray:
+        """Return a smooth int64 field of shape (size, size), range ±`amplitude`, that changes over `cell` pixels."""
+        knots = size // cell + 2
         lattice = self.words(knots * knots).reshape(knots, knots) % np.uint64(2 * amplitude + 1)
         grid = lattice.astype(np.int64) - amplitude
-        at = np.arange(SIZE, dtype=np.int64)
+        at = np.arange(size, dtype=np.int64)
         knot: IntArray = at // cell
         part: IntArray = at % cell
         rows: IntArray = grid[knot] * (cell - part)[:, None] + grid[knot + 1] * part[:, None]
@@ -136,9 +136,9 @@ def blend(under: IntArray, over: IntArray | int, cover: IntArray) -> IntArray:
     return mixed
 
 
-def hill(x: int, y: int, across: int, down: int, peak: int) -> IntArray:
-    """Return an int64 (SIZE, SIZE) field that falls softly from `peak` at (x, y) to 0 on the ellipse around it."""
-    at = np.arange(SIZE, dtype=np.int64)
+def hill(x: int, y: int, across: int, down: int, peak: int, size: int = SIZE) -> IntArray:
+    """Return an int64 (size, size) field that falls softly from `peak` at (x, y) to 0 on the ellipse around it."""
+    at = np.arange(size, dtype=np.int64)
     square = ((at - x) * down) ** 2 + ((at[:, None] - y) * across) ** 2
     edge = (across * down) ** 2
     height = np.maximum(edge - square, 0) * 256 // edge
