@@ -11,9 +11,10 @@ import numpy as np
 
 from rgbt_bench.datasets import sample_drone_models as models
 from rgbt_bench.datasets.sample import png, samples_of
-from rgbt_bench.datasets.sample_drone_camera import SIZE, Camera, Picture, Sun, photograph
-from rgbt_bench.datasets.sample_drone_places import LAYOUTS, Area, Place, Zone
-from rgbt_bench.datasets.sample_scenes import FULL, IntArray, Random, blend, hill, tint
+from rgbt_bench.datasets.sample_drone_camera import SIZE, Picture, photograph
+from rgbt_bench.datasets.sample_drone_places import Area, Zone
+from rgbt_bench.datasets.sample_drone_views import BLOCK, View, near, overlap, painting_order, view
+from rgbt_bench.datasets.sample_scenes import FULL, IntArray, Random, blend
 from rgbt_bench.schema import Box, DatasetInfo, Rect, Sample
 
 OTHERS = "others"
@@ -32,63 +33,11 @@ INFO = DatasetInfo(
 )
 SPLITS: Mapping[str, int] = {"train": 384, "val": 32, "test": 128}
 
-BLOCK = 4  # samples that share a place and a camera
 CONTRAST = 24  # grey levels between an object's mean and the ground under it that make it stand out
 LEAST_SIDE = 4  # pixels of the longer side of a box
 LEAST_INSIDE = 40  # percent of a silhouette that is in the image
 LEAST_VISIBLE = 12  # percent of a silhouette below which an object is taken away
 LEAST_FOUND = 35  # percent of a silhouette below which nobody can be expected to find an object
-NEAR = 4 * SIZE  # 1/16 px around the image where an object may stand
-
-
-@dataclass(frozen=True)
-class _Style:
-    """What a layout looks like from above: tenths of a pixel a metre, and the number of objects; a dense one's too."""
-
-    scale: tuple[int, int]
-    objects: tuple[int, int]
-    dense_scale: tuple[int, int]
-    dense_objects: tuple[int, int]
-
-
-_STYLES = {
-    "street": _Style((30, 42), (18, 46), (26, 32), (50, 80)),
-    "parking": _Style((26, 34), (34, 70), (17, 20), (120, 200)),
-    "square": _Style((38, 52), (24, 60), (32, 38), (115, 180)),
-    "crossing": _Style((28, 38), (20, 44), (26, 30), (44, 76)),
-    "meadow": _Style((30, 44), (14, 44), (28, 34), (40, 70)),
-    "yard": _Style((26, 36), (12, 32), (24, 28), (24, 44)),
-}
-_CROWDED = ("square", "meadow", "yard")
-# Sine and cosine (of 1024) of how far the camera looks down: straight, nearly straight, and from the side.
-_TILTS = ((1024, 0), (1024, 0), (1005, 196), (946, 392), (862, 553), (784, 658))
-
-
-@dataclass(frozen=True)
-class View:
-    """What one camera sees without any object; it is shared by a block of samples and never changed.
-
-    Attributes:
-        camera: where it is.
-        sun: where shadows fall.
-        place: what is there.
-        rgb: the ground and what lies low, int64 (SIZE, SIZE, 3).
-        shade: how much of a pixel is in a shadow, int64 (SIZE, SIZE) of 0..16.
-        tall: what may hide objects, by its order of painting.
-        light: how much of the colours shows, int64 (SIZE, SIZE, 3), 256 for all.
-        night: whether it is night.
-        wanted: the least and the largest number of objects.
-    """
-
-    camera: Camera
-    sun: Sun
-    place: Place
-    rgb: IntArray
-    shade: IntArray
-    tall: tuple[tuple[int, Picture], ...]
-    light: IntArray
-    night: bool
-    wanted: tuple[int, int]
 
 
 @dataclass
@@ -146,82 +95,6 @@ def scene(split: str, index: int) -> Sample:
     )
 
 
-@lru_cache(maxsize=2)
-def view(split: str, block: int) -> View:
-    """Return what the camera of a block sees without any object."""
-    random = Random(f"sample_drone_{split}_place_{block:02d}")
-    layout = tuple(LAYOUTS)[block % len(LAYOUTS)]
-    dense, night = block // len(LAYOUTS) % 2 == 1, block % 4 == 3
-    style = _STYLES[layout]
-    scale = random.between(*(style.dense_scale if dense else style.scale))
-    sine, cosine = random.pick(_TILTS)
-    camera = Camera(340 * 1000 * sine // (1024 * scale), sine, cosine)
-    place = Place(camera, random.below(32))
-    LAYOUTS[layout](place, random)
-    length = 40 if night else random.between(60, 330)
-    angle = random.pick(((10, 4), (-9, 5), (7, -7), (-6, -8), (3, 10)))
-    sun = Sun(length * angle[0] // 10, length * angle[1] // 10, 60 if night else random.between(104, 140))
-    rgb = _ground(place, random)
-    shade = np.zeros((SIZE, SIZE), np.int64)
-    tall: list[tuple[int, Picture]] = []
-    for fixture in place.fixtures:
-        at = place.world(fixture.place)
-        if not _near(camera, at):
-            continue
-        picture = photograph(camera, sun, fixture.model, at, fixture.heading + place.heading)
-        there, here = picture.windows()
-        shade[there] = np.maximum(shade[there], picture.shadow[here])
-        if fixture.hides:
-            tall.append((_order(camera, at, 1000), picture))
-        else:
-            rgb[there] = blend(rgb[there], picture.rgb[here], picture.cover[here][..., None])
-    if layout in _CROWDED and not dense and random.chance(70):
-        _reserve_crowd(place, random)
-    light = _lamps(random) if night else np.full_like(rgb, 256)
-    wanted = style.dense_objects if dense else style.objects
-    return View(camera, sun, place, rgb, shade, tuple(tall), light, night, wanted)
-
-
-def _ground(place: Place, random: Random) -> IntArray:
-    """Return the picture of the ground, int64 (SIZE, SIZE, 3)."""
-    points = np.array(place.colours, np.int64)[place.kinds].reshape(SIZE, 2, SIZE, 2, 3)
-    rough = random.texture(5, 7, SIZE) + random.texture(23, 9, SIZE) + random.noise((SIZE, SIZE), 3)
-    ground: IntArray = points.sum(axis=(1, 3)) // 4 + rough[..., None]
-    return ground
-
-
-def _lamps(random: Random) -> IntArray:
-    """Return the light of a night: dim and bluish, with warm pools."""
-    light = np.zeros((SIZE, SIZE, 3), np.int64) + np.array((78, 82, 100), np.int64)
-    for _ in range(random.between(3, 6)):
-        wide = random.between(60, 110)
-        pool = hill(random.between(0, SIZE), random.between(0, SIZE), wide, wide, 104, SIZE)
-        light += tint(pool, (16, 14, 10))
-    return np.minimum(light, 250)
-
-
-def _near(camera: Camera, at: tuple[int, int], margin: int = NEAR) -> bool:
-    """Return whether a place on the ground is in the image or not far from it."""
-    if at[1] * camera.cosine + camera.height * camera.sine < 256 * camera.height:
-        return False
-    column, row = camera.project(*at, 0)
-    return -margin <= column < 16 * SIZE + margin and -margin <= row < 16 * SIZE + margin
-
-
-def _order(camera: Camera, at: tuple[int, int], high: int) -> int:
-    """Return when to paint what stands there: from far to near, or from low to high where one looks straight down."""
-    return -at[1] if camera.cosine > 300 else high
-
-
-def _reserve_crowd(place: Place, random: Random) -> None:
-    """Keep an area free for a crowd that is too dense to label."""
-    u, v = random.between(-1600, 1600), random.between(-1600, 1600)
-    if _near(place.camera, place.world((u, v)), -320):
-        across, deep = random.between(350, 620), random.between(300, 480)
-        place.crowd = u - across, v - deep, u + across, v + deep
-        place.taken.append((u - across - 150, v - deep - 150, u + across + 150, v + deep + 150))
-
-
 def draw(key: str, background: View) -> Drawing:
     """Return a drawing of the view with objects; one with too few of them is thrown away and drawn again."""
     for attempt in count_up():
@@ -248,9 +121,7 @@ def _place(random: Random, background: View) -> list[Thing]:
     place = background.place
     wanted = random.between(*background.wanted)
     zones = [zone for zone in place.zones for _ in range(zone.weight)]
-    taken = np.zeros((wanted + len(place.taken), 4), np.int64)
-    taken[: len(place.taken)] = np.array(place.taken, np.int64).reshape(-1, 4)
-    used = len(place.taken)
+    taken = list(place.taken)
     things: list[Thing] = []
     for _ in range(60 * wanted):
         if len(things) == wanted:
@@ -258,20 +129,16 @@ def _place(random: Random, background: View) -> list[Thing]:
         zone = random.pick(zones)
         spot, heading = zone.spot(random)
         at = place.world(spot)
-        if not _near(background.camera, at, 64):
+        if not near(background.camera, at, 64):
             continue
         name = random.pick(zone.mix)
         area = _room(name, spot, heading, zone)
-        others = taken[:used]
-        if (
-            (others[:, 0] < area[2]) & (others[:, 2] > area[0]) & (others[:, 1] < area[3]) & (others[:, 3] > area[1])
-        ).any():
+        if any(overlap(area, other) for other in taken):
             continue
         thing = _thing(random, background, name, at, heading + place.heading)
         if thing is not None:
             things.append(thing)
-            taken[used] = area
-            used += 1
+            taken.append(area)
     return things
 
 
@@ -302,7 +169,7 @@ def _thing(random: Random, background: View, name: str, at: tuple[int, int], hea
         under = background.rgb[there][solid].sum(axis=0) // inside
         if np.abs(picture.rgb[here][solid].sum(axis=0) // inside - under).max() >= CONTRAST:
             break
-    return Thing(INFO.classes.index(name), picture, _order(background.camera, at, 100))
+    return Thing(INFO.classes.index(name), picture, painting_order(background.camera, at, 100))
 
 
 def _crowd(random: Random, background: View) -> list[Thing]:
@@ -317,7 +184,7 @@ def _crowd(random: Random, background: View) -> list[Thing]:
                 at = background.place.world((u + random.between(-60, 60), v + random.between(-55, 55)))
                 model = models.pedestrian(random)
                 picture = photograph(background.camera, background.sun, model, at, random.below(32))
-                people.append(Thing(0, picture, _order(background.camera, at, 100)))
+                people.append(Thing(0, picture, painting_order(background.camera, at, 100)))
     return people
 
 

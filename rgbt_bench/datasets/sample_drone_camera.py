@@ -149,6 +149,7 @@ def photograph(camera: Camera, sun: Sun, model: Model, place: Point, heading: in
     return _raster(faces, hull(fallen))
 
 
+_Steps = npt.NDArray[np.int32]
 _Face = tuple[tuple[Point, ...], Colour]
 _OCTAGON = ((10, 0), (7, 7), (0, 10), (-7, 7), (-10, 0), (-7, -7), (0, -10), (7, -7))
 
@@ -223,23 +224,32 @@ def _raster(faces: list[_Face], fallen: list[Point]) -> Picture:
     width, height = max(columns) // 16 + 1 - left, max(rows) // 16 + 1 - top
     fine = 4 if max(width, height) <= _LARGE else 2
     step = 16 // fine
-    x = np.arange(width * fine, dtype=np.int64) * step + step // 2 + 16 * left
-    y = (np.arange(height * fine, dtype=np.int64) * step + step // 2 + 16 * top)[:, None]
+    x = np.arange(width * fine, dtype=np.int32) * step + step // 2 + 16 * left
+    y = (np.arange(height * fine, dtype=np.int32) * step + step // 2 + 16 * top)[:, None]
     first = np.zeros((height * fine, width * fine), np.uint8)
     for number, (face, _) in enumerate(faces, 1):
         _fill(first, face, number, x, y)
     dark = np.zeros_like(first)
     _fill(dark, tuple(fallen), 1, x, y)
-    cells = height, fine, width, fine
     points = FULL // fine**2
     colours = np.array([(0, 0, 0), *(colour for _, colour in faces)], np.uint8)
-    count = (first > 0).reshape(cells).sum(axis=(1, 3), dtype=np.int64)
-    total = colours[first].reshape(*cells, 3).sum(axis=(1, 3), dtype=np.int64)
-    shadow = dark.reshape(cells).sum(axis=(1, 3), dtype=np.int64) * points
-    return Picture(left, top, count * points, shadow, total // np.maximum(count, 1)[..., None])
+    count = _per_pixel((first > 0).view(np.uint8), fine)
+    total = _per_pixel(colours[first], fine)
+    return Picture(left, top, count * points, _per_pixel(dark, fine) * points, total // np.maximum(count, 1)[..., None])
 
 
-def _fill(first: npt.NDArray[np.uint8], corners: tuple[Point, ...], number: int, x: IntArray, y: IntArray) -> None:
+def _per_pixel(points: npt.NDArray[np.uint8], fine: int) -> IntArray:
+    """Return the sums over the points of each pixel, int64 (h, w) or (h, w, 3)."""
+    rows = points[::fine].astype(np.int64)
+    for row in range(1, fine):
+        rows += points[row::fine]
+    sums = rows[:, ::fine].copy()
+    for column in range(1, fine):
+        sums += rows[:, column::fine]
+    return sums
+
+
+def _fill(first: npt.NDArray[np.uint8], corners: tuple[Point, ...], number: int, x: _Steps, y: _Steps) -> None:
     """Write a number wherever a point lies in a convex polygon whose corners are clockwise on the screen."""
     columns, rows = zip(*corners, strict=True)
     across = slice(*np.searchsorted(x, (min(columns), max(columns) + 1)).tolist())
