@@ -7,7 +7,7 @@ from rgbt_bench.converters import Converter, Item, Scan
 from rgbt_bench.errors import BadInputError
 from rgbt_bench.formats.images import image_size
 from rgbt_bench.formats.yolo import read_yolo
-from rgbt_bench.schema import Box, DatasetInfo, Labels, Rect
+from rgbt_bench.schema import Box, DatasetInfo, Labels, Rect, SplitList
 from rgbt_bench.sources import Source
 
 from ._stems import images_by_stem, labels_by_stem
@@ -15,6 +15,10 @@ from ._visdrone_labels import CLASSES, boxes_of_yolo, read_annotations, scene_of
 from ._visdrone_layouts import FOLDERS, LAYOUTS, UNLABELLED, PartFolder, find_parts
 
 _LOST = "YOLO labels: boxes of score 0, ignored regions, others, truncation and occlusion are lost in this layout"
+_VAL_ORIGIN = (
+    "this project: train is the published train, test the published val, which papers report on; no part is left to"
+    " select on, and test-dev is in no part; the ids are those of the archive"
+)
 
 
 class VisDrone(Converter):
@@ -53,10 +57,20 @@ give that. Then: rgbt-bench convert visdrone PATH
             scan.items += _items(source, folder, scan)
         if layout == "yolo":
             scan.quirks[_LOST] += 1
+        scan.named_splits = _val_split(scan.items)
         return scan
 
 
 CONVERTER = VisDrone
+
+
+def _val_split(items: list[Item]) -> list[SplitList]:
+    """Return the split whose test part is the published val, where train and val are here."""
+    ids = {
+        name: tuple(sorted(item.labels.sample_id for item in items if item.part == part))
+        for name, part in (("train", "train"), ("test", "val"))
+    }
+    return [SplitList("val", ids, _VAL_ORIGIN)] if all(ids.values()) else []
 
 
 def _items(source: Source, folder: PartFolder, scan: Scan) -> Iterator[Item]:

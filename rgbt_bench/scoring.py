@@ -5,12 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rgbt_bench.datasets.splits import DEFAULT_SPLIT
 from rgbt_bench.datasets.store import Part
 from rgbt_bench.errors import unknown_name
 from rgbt_bench.leaderboard.tracks import PENDING, PROTOCOLS, official_data, protocol_digest, standing
 from rgbt_bench.progress import Progress, no_progress
 from rgbt_bench.protocols import protocol_of_task
-from rgbt_bench.results import DataProvenance, ModelProvenance, Result, hardware, library_versions, now
+from rgbt_bench.protocols.base import ScoringProtocol
+from rgbt_bench.results import DataProvenance, ModelProvenance, Result, Standing, hardware, library_versions, now
 
 
 def score_file(
@@ -43,19 +45,7 @@ def score_file(
     metrics = protocol.metrics(part, protocol.evidence(part, predictions, engine, progress), engine, progress)
     spent = dict(durations or {}) | {"score": round(time.monotonic() - began, 3)}
     track = f"{info.name}/{task}"
-    record = part.record
-    verdict, reason = standing(
-        track,
-        part.name,
-        protocol.name,
-        record.label_digest,
-        part.dataset.record.skipped,
-        record.ids_sha256,
-        (record.rgb_digest, record.thermal_digest),
-        model,
-    )
-    if engine != protocol.evaluators[0] and not protocol.evaluators_agree:
-        verdict, reason = "unofficial", f"computed as {engine}, not as {protocol.evaluators[0]}"
+    verdict, reason = _standing(track, part, protocol, engine, model)
     return Result(
         track=track,
         standing=verdict,
@@ -71,6 +61,26 @@ def score_file(
         libraries=library_versions(),
         hardware=hardware(device),
         created=now(),
+    )
+
+
+def _standing(
+    track: str, part: Part, protocol: ScoringProtocol[Any], engine: str, model: ModelProvenance | None
+) -> tuple[Standing, str]:
+    if engine != protocol.evaluators[0] and not protocol.evaluators_agree:
+        return "unofficial", f"computed as {engine}, not as {protocol.evaluators[0]}"
+    record = part.record
+    return standing(
+        track,
+        part.name,
+        protocol.name,
+        record.label_digest,
+        part.dataset.record.skipped,
+        record.ids_sha256,
+        (record.rgb_digest, record.thermal_digest),
+        model,
+        split=part.split,
+        samples=record.samples,
     )
 
 
@@ -92,9 +102,9 @@ def _data_provenance(part: Part, train: Part | None, val: Part | None) -> DataPr
     )
 
 
-def official_note(dataset: str, part: str, label_digest: str) -> str:
+def official_note(dataset: str, part: str, label_digest: str, split: str = DEFAULT_SPLIT) -> str:
     """Return one sentence on whether a part's labels are the official ones of its dataset."""
-    data = official_data(dataset, part)
+    data = official_data(dataset, part, split) or official_data(dataset, part)
     if data is None:
         return "no official digest is frozen for this part"
     boxes = "" if data.boxes is None else f", {data.boxes} boxes"

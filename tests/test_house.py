@@ -94,6 +94,10 @@ def known_elsewhere():
     return (datasets | methods | papers) - formats
 
 
+# Protocols are called after the toolkit that defines them, and so are the modules that compute them.
+PROTOCOL_NAMES = re.compile(r"visdrone-(official|clean)|rgbt_bench\.(metrics|protocols)\.visdrone\b")
+
+
 def words_of_code(path):
     """Yield the identifiers and texts of a file, but not what is written for people: docstrings and `help=`."""
     module = tree(path)
@@ -117,8 +121,19 @@ def words_of_code(path):
 def test_the_core_names_no_dataset_and_no_paper(path):
     names = known_elsewhere()
     assert {"flir", "ffkd"} <= names
-    found = {name for text in words_of_code(path) for name in re.findall(r"[a-z0-9]+", text.lower()) if name in names}
+    texts = [PROTOCOL_NAMES.sub("", text.lower()) for text in words_of_code(path)]
+    found = {name for text in texts for name in re.findall(r"[a-z0-9]+", text) if name in names}
     assert found == set()
+
+
+def test_only_what_computes_a_protocol_and_lists_it_is_called_as_its_dataset_is():
+    named = [path for path in sources("rgbt_bench") if any(map(PROTOCOL_NAMES.search, words_of_code(path)))]
+    assert {label(path) for path in named} == {
+        "rgbt_bench/metrics/visdrone.py",
+        "rgbt_bench/protocols/visdrone.py",
+        "rgbt_bench/protocols/registry.py",
+        "rgbt_bench/leaderboard/tracks.py",
+    }
 
 
 def test_the_cores_templates_name_no_dataset_and_no_paper():

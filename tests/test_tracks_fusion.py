@@ -200,7 +200,7 @@ def test_a_named_convention_is_never_official(tiny, tmp_path, monkeypatch):
     folder.mkdir()
     for sample_id, sample in zip(part.ids, part, strict=True):
         (folder / f"{sample_id}.png").write_bytes(sample.thermal.data)
-    monkeypatch.setattr("rgbt_bench.scoring.standing", lambda *_: ("official", "by this test"))
+    monkeypatch.setattr("rgbt_bench.scoring.standing", lambda *_, **__: ("official", "by this test"))
     monkeypatch.setattr("rgbt_bench.protocols.fusion.CONTROLS", {})  # which take the time
     for one in CONVENTIONS:
         result = score_file(folder, part, "fusion", one.name)
@@ -215,7 +215,7 @@ def test_a_named_convention_is_never_official(tiny, tmp_path, monkeypatch):
 def test_scoring_asks_for_the_pixels_at_hand(tiny_folder, tmp_path, monkeypatch):
     dataset = Dataset(shutil.copytree(tiny_folder, tmp_path / "set"))
     asked = []
-    monkeypatch.setattr("rgbt_bench.scoring.standing", lambda *words: asked.append(words) or ("pending", ""))
+    monkeypatch.setattr("rgbt_bench.scoring.standing", lambda *words, **_: asked.append(words) or ("pending", ""))
     monkeypatch.setattr("rgbt_bench.protocols.fusion.CONTROLS", {})
     part = dataset.part("test")
     folder = tmp_path / "fused"

@@ -161,7 +161,7 @@ def inspect(
     opened = open_dataset(dataset)
     content = inspect_dataset(opened)
     for name, found in content["parts"].items():
-        found["official"] = official_note(opened.info.name, name, found["digests"]["label_digest"])
+        found["official"] = official_note(opened.info.name, name, found["digests"]["label_digest"], opened.split)
     if sheet is not None:
         from rgbt_bench.pictures import draw_labels
 

@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 
 from rgbt_bench import paths
 from rgbt_bench.converting import convert
+from rgbt_bench.datasets.splits import parse_dataset_name
 from rgbt_bench.datasets.store import Dataset
 from rgbt_bench.datasets.writer import put_in_place
 from rgbt_bench.errors import BadInputError, MissingError, UsageError, unknown_name
@@ -85,9 +86,10 @@ def ready_set(kit: Kit, path: Path | None, progress: Progress = no_progress) -> 
         MissingError: it is not there, and no path is given; the message says how to get it.
         BadInputError: what lies at the path has faults.
     """
-    folder = paths.datasets_home() / kit.dataset
+    name, _ = parse_dataset_name(kit.dataset)
+    folder = paths.datasets_home() / name
     if not (folder / paths.RECORD_FILE).is_file():
-        converter = load_converter(kit.dataset)()
+        converter = load_converter(name)()
         if path is None and converter.needs_path:
             raise MissingError(f"{kit.dataset} is not converted yet; give its PATH.\n{converter.instructions()}")
         convert(converter, path, folder, progress=progress)
@@ -97,9 +99,11 @@ def ready_set(kit: Kit, path: Path | None, progress: Progress = no_progress) -> 
 def compare_digests(dataset: Dataset) -> dict[str, Any]:
     """Return a set's digests beside the frozen ones, and what its holder confirms by them, as JSON-ready data."""
     record = dataset.part(TEST_PART).record
-    data = official_data(dataset.info.name, TEST_PART)
+    data = official_data(dataset.info.name, TEST_PART, dataset.split)
     names = ("ids_sha256", "label_digest", "rgb_digest", "thermal_digest")
-    pairs = {name: (getattr(record, name), getattr(data, name, None) or PENDING) for name in names}
+    pairs = {name: (getattr(record, name), getattr(data, name, PENDING)) for name in names}
+    if pairs["ids_sha256"][1] is None:
+        pairs["ids_sha256"] = (record.ids_sha256, PENDING)
     official = data is not None and all(frozen in (PENDING, own) for own, frozen in pairs.values())
     return {
         "dataset": dataset.info.name,
@@ -114,7 +118,7 @@ def compare_digests(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def _state(own: str | None, frozen: str, official: bool) -> str:
+def _state(own: str | None, frozen: str | None, official: bool) -> str:
     """Return what a digest says: only of a set that differs nowhere does it confirm what nobody has confirmed yet."""
     if frozen == PENDING:
         return "confirms" if official else "pending"

@@ -27,6 +27,8 @@ def standing_of(definitions: Leaderboard, result: Result) -> tuple[str, str]:
         (data.rgb_digest, data.thermal_digest),
         result.model if result.model and opens_nothing(result.model) else None,
         definitions,
+        data.split,
+        data.samples,
     )
 
 

@@ -14,15 +14,14 @@ from rgbt_bench.datasets.splits import DEFAULT_SPLIT
 from rgbt_bench.errors import BadInputError, BenchError
 from rgbt_bench.files import sha256_json
 from rgbt_bench.metrics import detection, fusion, segmentation
+from rgbt_bench.metrics.visdrone import CLEAN, OFFICIAL
 from rgbt_bench.results import ModelProvenance, Standing
 
 PENDING = "pending"
 DEFINITIONS_FILE = "leaderboard.yaml"
 _VERSION = re.compile(r"v([1-9][0-9]*)")
-PROTOCOLS: dict[str, dict[str, Any]] = {
-    one["name"]: one
-    for one in (detection.PROTOCOL, detection.PROTOCOL_ON_FUSED, segmentation.PROTOCOL, fusion.PROTOCOL)
-}
+_BOXES = (detection.PROTOCOL, detection.PROTOCOL_ON_FUSED, OFFICIAL, CLEAN)
+PROTOCOLS: dict[str, dict[str, Any]] = {one["name"]: one for one in (*_BOXES, segmentation.PROTOCOL, fusion.PROTOCOL)}
 
 
 class _Record(BaseModel):
@@ -32,7 +31,8 @@ class _Record(BaseModel):
 class OfficialData(_Record):
     """The official part of a dataset; a digest nobody has confirmed yet is `pending`.
 
-    `ids_sha256` is of the part's ids, which alone may be known; `boxes` is None where boxes are not what is scored.
+    `ids_sha256` is of the part's ids, which alone may be known; `boxes` is None where boxes are not what is scored, or
+    where nobody has counted them. `thermal_digest` is None where there are no thermal images.
     `pictures` says that the dataset's images may be shown on the leaderboard's pages.
     """
 
@@ -44,7 +44,7 @@ class OfficialData(_Record):
     ids_sha256: str | None = None
     label_digest: str
     rgb_digest: str
-    thermal_digest: str
+    thermal_digest: str | None
     source: str
     pictures: bool = False
 
@@ -143,12 +143,14 @@ def standing(
     pixels: tuple[str, str | None] = ("", None),
     model: ModelProvenance | None = None,
     definitions: Leaderboard | None = None,
+    split: str | None = None,
+    samples: int | None = None,
 ) -> tuple[Standing, str]:
     """Return whether numbers on these labels are official on a track, and the reason in one sentence.
 
     `skipped` is how many samples were left out when the set was converted; `pixels` are the digests of the RGB and of
     the thermal images; `model` is what made the predictions, None where nobody knows; `definitions` are those of the
-    newest version where none are given.
+    newest version where none are given; `split` and `samples` decide where the official ids and labels are unknown.
     """
     board = definitions or leaderboard()
     version = f"v{board.version}"
@@ -173,6 +175,10 @@ def standing(
         return "official", f"scored on the official labels of {track}"
     if data.ids_sha256 is not None and ids_sha256 != data.ids_sha256:
         return "unofficial", f"these samples are not the {data.samples} of the official {part} part"
+    if data.ids_sha256 is None and split not in (None, data.split):
+        return "unofficial", f"{track} is scored on the split {data.split}, not {split}"
+    if data.ids_sha256 is None and samples not in (None, data.samples):
+        return "unofficial", f"these are {samples} samples, and the official {part} part has {data.samples}"
     if frozen.key == "pixels":
         return _standing_of_pixels(track, data, pixels)
     return "pending", f"nobody has confirmed the official label digest of {track} yet"

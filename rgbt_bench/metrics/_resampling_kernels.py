@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Bytes = NDArray[np.int8]
+Ranks = NDArray[np.int16]
 
 UNCOUNTED: Final = 0
 FALSE_POSITIVE: Final = 1
@@ -133,7 +134,7 @@ def _interpolate(curve: Floats, hits: Integers, needed: Integers, out: Floats) -
 @_compiled
 def _walk(
     weight: NDArray[np.int32], before: Integers, place: NDArray[np.int32], sample: NDArray[np.int32], change: Bytes,
-    hit: Bytes, rank: Bytes, allowed: Integers, curve: Floats, hits: Integers, found: Floats,
+    hit: Bytes, rank: Ranks, allowed: Integers, curve: Floats, hits: Integers, found: Floats,
 ) -> int:  # fmt: skip
     """Walk one list's events: fill precision and hits at each hit, and all hits by detections allowed; return how many.
 
@@ -169,7 +170,7 @@ def accumulate(
     weights: NDArray[np.int32], label_starts: Integers, label_sample: NDArray[np.int32],
     counted_starts: Integers, counted_sample: NDArray[np.int32],
     event_starts: Integers, event_place: NDArray[np.int32], event_sample: NDArray[np.int32], event_change: Bytes,
-    event_hit: Bytes, event_rank: Bytes, allowed: Integers, points: Floats, precision: Floats, recall: Floats,
+    event_hit: Bytes, event_rank: Ranks, allowed: Integers, points: Floats, precision: Floats, recall: Floats,
 ) -> None:  # fmt: skip
     """Fill precision[resample, list, IoU, recall] and recall[resample, list, IoU, allowed] of weighted samples.
 

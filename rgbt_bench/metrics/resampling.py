@@ -23,7 +23,6 @@ from rgbt_bench.metrics.detection import (
     RECALL_POINTS,
     GroundTruth,
     canonical,
-    counted_labels,
     require_range,
 )
 from rgbt_bench.predictions import Detections
@@ -38,20 +37,22 @@ _NUMBERS_PER_CHUNK: Final = 2**19
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matches:
-    """What became of every detection that COCO looks at: the best 100 of a sample and class.
+    """What became of every detection that is looked at: of COCO's, the best 100 of a sample and class.
 
     Attributes:
         sample: int32[N], the detection's sample.
         category: int64[N], its class.
-        rank: int8[N], its place from 0 among the detections of its sample and class.
+        rank: int16[N], its place from 0 among the detections that compete for being looked at: COCO's are those of its
+            sample and class.
         score: float64[N], descending within a sample and class.
-        in_range: bool[4, N], whether its own area lies in each area range.
-        outcome: int8[4, 10, N] by area range and IoU threshold: 0 counts neither way, 1 false and 2 true positive.
+        in_range: bool[areas, N], whether its own area lies in each area range.
+        outcome: int8[areas, IoUs, N] by area range and IoU threshold: 0 counts neither way, 1 is a false and 2 a true
+            positive.
     """
 
     sample: NDArray[np.int32]
     category: NDArray[np.int64]
-    rank: NDArray[np.int8]
+    rank: NDArray[np.int16]
     score: NDArray[np.float64]
     in_range: NDArray[np.bool_]
     outcome: NDArray[np.int8]
@@ -61,17 +62,17 @@ class Matches:
 class Codes:
     """Score-ordered outcomes and counted labels of a split: all that a resample's figures depend on.
 
-    A list is a class in one of the four area ranges, class by class; `*_starts` say where each list begins in the
-    column beside it. `events` are by list and IoU threshold. What the columns mean is said at
+    A list is a class in one of the area ranges (COCO's are four), class by class; `*_starts` say where each list begins
+    in the column beside it. `events` are by list and IoU threshold. What the columns mean is said at
     `_resampling_kernels.accumulate`.
 
     Attributes:
         n_samples: how many samples the split has.
-        present: bool[class, 4], whether the split has labels of the class in the area range.
+        present: bool[class, area range], whether the split has such labels that the recall is over.
         label_starts: int64[lists + 1], and label_sample int32: the sample of each counted label.
         counted_starts: int64[lists + 1], and counted_sample int32: the detections that count unless a match says more.
-        event_starts: int64[lists * 10 + 1], and event_place, event_sample int32, event_change, event_hit, event_rank
-            int8: the hits, and the detections that an ignored label takes out.
+        event_starts: int64[lists * IoUs + 1], and event_place, event_sample int32, event_change, event_hit int8,
+            event_rank int16: the hits, and the detections that an ignored label takes out.
     """
 
     n_samples: int
@@ -85,7 +86,7 @@ class Codes:
     event_sample: NDArray[np.int32]
     event_change: NDArray[np.int8]
     event_hit: NDArray[np.int8]
-    event_rank: NDArray[np.int8]
+    event_rank: NDArray[np.int16]
 
 
 def match(truth: GroundTruth, detections: Detections) -> Matches:
@@ -96,37 +97,52 @@ def match(truth: GroundTruth, detections: Detections) -> Matches:
     Raises:
         ValueError: a sample or category of the detections outside the ground truth's range.
     """
-    from rgbt_bench.metrics import _resampling_kernels as kernels
-
     require_range("sample_index", detections.sample_index, truth.n_samples)
     require_range("category", detections.category, truth.n_classes)
     truth, detections = canonical(truth, detections)
-    labels = truth.take(_grouped(truth.category, truth.sample_index))
     found = detections.take(_grouped(detections.category, detections.sample_index))
-    groups = np.arange(truth.n_classes * truth.n_samples + 1)
     group = found.category * truth.n_samples + found.sample_index
     rank = np.arange(len(found)) - np.searchsorted(group, group)
     kept = rank < MAX_DETECTIONS[-1]
-    found, group, rank = found.take(kept), group[kept], rank[kept]
-    outcome = np.empty((len(AREAS), len(IOU_THRESHOLDS), len(found)), dtype=np.int8)
+    return match_kept(truth, found.take(kept), rank[kept], IOU_THRESHOLDS, _BOUNDS)
+
+
+def match_kept(
+    truth: GroundTruth,
+    kept: Detections,
+    rank: NDArray[np.int64],
+    thresholds: NDArray[np.float64],
+    bounds: NDArray[np.float64],
+) -> Matches:
+    """Match the detections that are looked at, of which each sample and class has the best first.
+
+    `rank` is that of `Matches`, `thresholds` float64[IoUs], `bounds` float64[areas, 2]. `iscrowd` alone is looked at.
+    """
+    from rgbt_bench.metrics import _resampling_kernels as kernels
+
+    labels = truth.take(_grouped(truth.category, truth.sample_index))
+    order = _grouped(kept.category, kept.sample_index)
+    found, rank = kept.take(order), rank[order]
+    groups = np.arange(truth.n_classes * truth.n_samples + 1)
+    outcome = np.empty((len(bounds), len(thresholds), len(found)), dtype=np.int8)
     kernels.match(
-        np.searchsorted(group, groups),
+        np.searchsorted(found.category * truth.n_samples + found.sample_index, groups),
         np.searchsorted(labels.category * truth.n_samples + labels.sample_index, groups),
         np.ascontiguousarray(found.bbox),
         np.ascontiguousarray(labels.bbox),
         np.ascontiguousarray(labels.area),
         labels.iscrowd,
-        IOU_THRESHOLDS,
-        _BOUNDS,
+        thresholds,
+        bounds,
         outcome,
     )
     area = found.bbox[:, 2] * found.bbox[:, 3]
     return Matches(
         sample=found.sample_index.astype(np.int32),
         category=found.category,
-        rank=rank.astype(np.int8),
+        rank=rank.astype(np.int16),
         score=found.score,
-        in_range=(area >= _BOUNDS[:, :1]) & (area <= _BOUNDS[:, 1:]),
+        in_range=(area >= bounds[:, :1]) & (area <= bounds[:, 1:]),
         outcome=outcome,
     )
 
@@ -137,17 +153,20 @@ def encode(truth: GroundTruth, detections: Detections) -> Codes:
     Raises:
         ValueError: a sample or category of the detections outside the ground truth's range.
     """
-    matches = match(truth, detections)
-    ignored = truth.iscrowd | truth.ignore
+    wanted = (truth.area >= _BOUNDS[:, :1]) & (truth.area <= _BOUNDS[:, 1:]) & ~(truth.iscrowd | truth.ignore)
+    return encode_matches(match(truth, detections), truth, wanted)
+
+
+def encode_matches(matches: Matches, truth: GroundTruth, wanted: NDArray[np.bool_]) -> Codes:
+    """Return the codes of matched detections; `wanted`, bool[areas, M], says which labels the recall is over."""
     labels: list[NDArray[np.int32]] = []
     counted: list[NDArray[np.int32]] = []
     events: list[_Events] = []
     for category in range(truth.n_classes):
         rows = np.flatnonzero(matches.category == category)
         rows = rows[np.argsort(-matches.score[rows], kind="stable")]
-        for area, (low, high) in enumerate(_BOUNDS):
-            used = (truth.category == category) & ~ignored & (truth.area >= low) & (truth.area <= high)
-            labels.append(truth.sample_index[used].astype(np.int32))
+        for area, used in enumerate(wanted):
+            labels.append(truth.sample_index[used & (truth.category == category)].astype(np.int32))
             counted.append(matches.sample[rows[matches.in_range[area, rows]]])
             events.extend(_events(matches, rows, area))
     label_starts, label_sample = _joined(labels)
@@ -155,7 +174,7 @@ def encode(truth: GroundTruth, detections: Detections) -> Codes:
     event_starts, event_place = _joined([one.place for one in events])
     return Codes(
         n_samples=truth.n_samples,
-        present=counted_labels(truth) > 0,
+        present=(np.diff(label_starts) > 0).reshape(truth.n_classes, len(wanted)),
         label_starts=label_starts,
         label_sample=label_sample,
         counted_starts=counted_starts,
@@ -208,7 +227,7 @@ class _Events:
     sample: NDArray[np.int32]
     change: NDArray[np.int8]
     hit: NDArray[np.int8]
-    rank: NDArray[np.int8]
+    rank: NDArray[np.int16]
 
 
 def _grouped(category: NDArray[np.int64], sample: NDArray[np.int64]) -> NDArray[np.int64]:

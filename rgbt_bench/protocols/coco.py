@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, ClassVar, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +55,7 @@ class Coco(ScoringProtocol[Detections]):
     stored = "predictions.json"
     what = "the detections that were scored"
     unit = "COCO AP at IoU 0.50:0.95, in 0..1"
-    evaluators = ("hotcoco", "pycocotools")
+    evaluators: ClassVar[tuple[str, ...]] = ("hotcoco", "pycocotools")
     labels_name = "boxes"
     labels_key = "ground_truths"
 
@@ -99,7 +99,7 @@ class Coco(ScoringProtocol[Detections]):
 
     def evidence(
         self, part: Part, predictions: Detections, evaluator: str | None = None, progress: Progress = no_progress
-    ) -> CocoEvidence:
+    ) -> Evidence:
         """Return the boxes of labels and detections."""
         classes = len(part.dataset.info.classes)
         return CocoEvidence(ground_truth((labels.objects for labels in part.labels), classes), predictions)
