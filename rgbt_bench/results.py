@@ -7,7 +7,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    SerializerFunctionWrapHandler,
+    Tag,
+    ValidationError,
+    model_serializer,
+)
 
 from rgbt_bench import __version__
 from rgbt_bench.devices import cpu_name
@@ -97,9 +106,18 @@ class Metrics(_Record):
 
 
 class DetectionMetrics(Metrics):
-    """COCO figures of boxes."""
+    """Figures of boxes; `further` are those with more detections allowed, where that changes any, without intervals."""
 
     kind: Literal["detection"] = "detection"
+    further: dict[str, Figure] | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_nothing_further(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # what was written before there was the field keeps its digest
+        found: dict[str, Any] = dump(self)
+        if self.further is None:
+            found.pop("further", None)
+        return found
 
 
 class SegmentationMetrics(Metrics):

@@ -31,8 +31,8 @@ def evaluate(
     task: Annotated[
         str | None,
         typer.Option(
-            help="detection- or segmentation-, and rgbt, rgb or thermal; fusion; detection-on-fused. Default: what the"
-            " predictions and the set can be, rgbt."
+            help="detection-, detection-official-, detection-clean- or segmentation-, and rgbt, rgb or thermal; fusion;"
+            " detection-on-fused. Default: what the predictions and the set can be, rgbt."
         ),
     ] = None,
     evaluator: Annotated[

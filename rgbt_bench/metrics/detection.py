@@ -51,6 +51,13 @@ PROTOCOL_ON_FUSED: Final[dict[str, Any]] = {
 AREAS: Final = tuple(PROTOCOL["areas"])
 MAX_DETECTIONS: Final = tuple(PROTOCOL["max_detections"])
 IOU_THRESHOLDS: Final = np.linspace(*PROTOCOL["iou_thresholds"].values())
+# Allowed beside the protocol's; of dense labels only, and never ranked.
+MORE_DETECTIONS: Final = (300, 500)
+FURTHER: Final = tuple(
+    name
+    for most in MORE_DETECTIONS
+    for name in (*(f"{one}@{most}" for one in ("AP", "AP50", "AP75", "AP_S", "AP_M", "AP_L")), f"AR{most}")
+)
 RECALL_POINTS: Final = np.linspace(*PROTOCOL["recall_points"].values())
 
 
@@ -185,16 +192,48 @@ def coco_figures(truth: GroundTruth, detections: Detections, evaluator: Evaluato
 
     Source: T.-Y. Lin et al., Microsoft COCO, ECCV 2014; pycocotools 2.0.11 `COCOeval`, iouType `bbox`.
     """
+    _require_scorable(truth, detections, evaluator)
+    counted = counted_labels(truth)
+    if not len(detections) or not len(truth):
+        return _summarise(_tables_of_nothing(counted), counted)
+    return _summarise(_tables(truth, detections, evaluator, MAX_DETECTIONS), counted)
+
+
+def further_figures(
+    truth: GroundTruth, detections: Detections, evaluator: Evaluator = "hotcoco"
+) -> dict[str, float | None] | None:
+    """Return COCO's figures with 300 and 500 detections allowed per sample and class, by the names in `FURTHER`.
+
+    None where no sample has more than 100 of a class, so that nothing differs.
+
+    Raises:
+        ValueError: as `coco_figures`.
+    """
+    _require_scorable(truth, detections, evaluator)
+    groups = detections.sample_index * truth.n_classes + detections.category
+    if not len(truth) or not (np.unique(groups, return_counts=True)[1] > MAX_DETECTIONS[-1]).any():
+        return None
+    tables = _tables(truth, detections, evaluator, MORE_DETECTIONS)
+    counted = counted_labels(truth)
+    found: dict[str, float | None] = {}
+    for place, most in enumerate(MORE_DETECTIONS):
+        one = _summarise(_Tables(tables.precision[..., [place]], tables.recall[..., [place] * 3]), counted)
+        found |= {f"{name}@{most}": getattr(one, name) for name in ("AP", "AP50", "AP75", "AP_S", "AP_M", "AP_L")}
+        found[f"AR{most}"] = one.AR100
+    return found
+
+
+def _require_scorable(truth: GroundTruth, detections: Detections, evaluator: str) -> None:
     require_range("sample_index", detections.sample_index, truth.n_samples)
     require_range("category", detections.category, truth.n_classes)
     if evaluator not in ("hotcoco", "pycocotools"):
         raise ValueError(f"evaluator {evaluator!r}: hotcoco or pycocotools expected")
-    counted = counted_labels(truth)
-    if not len(detections) or not len(truth):
-        return _summarise(_tables_of_nothing(counted), counted)
+
+
+def _tables(truth: GroundTruth, detections: Detections, evaluator: Evaluator, allowed: tuple[int, ...]) -> _Tables:
     truth, detections = canonical(truth, detections)
     run = _run_hotcoco if evaluator == "hotcoco" else _run_pycocotools
-    return _summarise(run(truth, detections), counted)
+    return run(truth, detections, allowed)
 
 
 def subset(
@@ -248,7 +287,7 @@ def _tables_of_nothing(counted: NDArray[np.int64]) -> _Tables:
     return _Tables(precision, np.broadcast_to(value, (len(IOU_THRESHOLDS), *shape)))
 
 
-def _run_hotcoco(truth: GroundTruth, detections: Detections) -> _Tables:
+def _run_hotcoco(truth: GroundTruth, detections: Detections, allowed: tuple[int, ...]) -> _Tables:
     import hotcoco
 
     images, categories = _named(truth)
@@ -263,10 +302,10 @@ def _run_hotcoco(truth: GroundTruth, detections: Detections) -> _Tables:
         iscrowd=truth.iscrowd,
     )
     columns = (detections.sample_index + 1, detections.bbox, detections.score, detections.category + 1)
-    return _evaluate(hotcoco.COCOeval(labels, labels.load_res(np.column_stack(columns)), "bbox"))
+    return _evaluate(hotcoco.COCOeval(labels, labels.load_res(np.column_stack(columns)), "bbox"), allowed)
 
 
-def _run_pycocotools(truth: GroundTruth, detections: Detections) -> _Tables:
+def _run_pycocotools(truth: GroundTruth, detections: Detections, allowed: tuple[int, ...]) -> _Tables:
     # pycocotools reports its progress with print.
     with contextlib.redirect_stdout(io.StringIO()):
         from pycocotools.coco import COCO
@@ -280,7 +319,7 @@ def _run_pycocotools(truth: GroundTruth, detections: Detections) -> _Tables:
             coco.dataset = {"images": images, "categories": categories, "annotations": side}
             coco.createIndex()
             sides.append(coco)
-        return _evaluate(COCOeval(*sides, "bbox"))
+        return _evaluate(COCOeval(*sides, "bbox"), allowed)
 
 
 def _named(truth: GroundTruth) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -307,12 +346,12 @@ def _detection_rows(detections: Detections) -> list[dict[str, Any]]:
     ]
 
 
-def _evaluate(evaluation: Any) -> _Tables:
+def _evaluate(evaluation: Any, allowed: tuple[int, ...]) -> _Tables:
     """Run an evaluator of either library with the protocol's parameters stated, not its defaults."""
     parameters = evaluation.params
     parameters.iouThrs = IOU_THRESHOLDS
     parameters.recThrs = RECALL_POINTS
-    parameters.maxDets = list(MAX_DETECTIONS)
+    parameters.maxDets = list(allowed)
     parameters.areaRng = [list(bounds) for bounds in PROTOCOL["areas"].values()]
     parameters.areaRngLbl = list(AREAS)
     evaluation.evaluate()

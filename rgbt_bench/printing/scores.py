@@ -37,6 +37,9 @@ def result(found: "Result", where: Path | None, sheet: Path | None = None, hint:
         fusion_notes(found)
     else:
         _classes(found)
+    if further := getattr(metrics, "further", None):
+        told = ", ".join(f"{name} {figure(value)}" for name, value in further.items())
+        line(f"with more detections allowed per sample and class than the protocol's, and never ranked: {told}")
     _resampling(intervals.resampling)
     line(f"track {found.track}, {found.standing}: {found.standing_reason}")
     if found.model is not None and found.model.weights_from is not None:

@@ -11,14 +11,23 @@ from numpy.typing import NDArray
 from rgbt_bench.datasets.store import Part
 from rgbt_bench.errors import BadInputError
 from rgbt_bench.files import sha256_file
-from rgbt_bench.metrics.detection import CocoFigures, Evaluator, GroundTruth, coco_figures, ground_truth, subset
-from rgbt_bench.metrics.resampling import columns, encode, resampled_figures
+from rgbt_bench.metrics.detection import (
+    FURTHER,
+    CocoFigures,
+    Evaluator,
+    GroundTruth,
+    coco_figures,
+    further_figures,
+    ground_truth,
+    subset,
+)
+from rgbt_bench.metrics.resampling import PER_CLASS, SUMMARY, columns, encode, resampled_figures
 from rgbt_bench.pictures import draw_predictions
 from rgbt_bench.predictions import Detections, aliases, read_predictions, write_predictions
 from rgbt_bench.progress import Progress, no_progress
 from rgbt_bench.protocols.base import ScoringProtocol
 from rgbt_bench.protocols.measuring import Column, Evidence, Figures, measured
-from rgbt_bench.results import DetectionMetrics
+from rgbt_bench.results import DetectionMetrics, Figure
 from rgbt_bench.schema import DatasetInfo
 from rgbt_bench.workers import usable_cores
 
@@ -37,6 +46,10 @@ class CocoEvidence(Evidence):
         """Return COCO's figures by one of the two evaluators."""
         found = coco_figures(self.truth, self.detections, cast(Evaluator, evaluator))
         return Figures(_overall(found), [asdict(one) for one in found.per_class])
+
+    def further(self, evaluator: str) -> dict[str, Figure] | None:
+        """Return the figures with more detections allowed, or None where COCO's cap cuts none off."""
+        return further_figures(self.truth, self.detections, cast(Evaluator, evaluator))
 
     def select(self, chosen: NDArray[np.bool_]) -> Self:
         """Return the boxes of some samples."""
@@ -58,6 +71,11 @@ class Coco(ScoringProtocol[Detections]):
     evaluators: ClassVar[tuple[str, ...]] = ("hotcoco", "pycocotools")
     labels_name = "boxes"
     labels_key = "ground_truths"
+    overall: ClassVar[tuple[str, ...]] = SUMMARY
+    of_class: ClassVar[tuple[str, ...]] = PER_CLASS
+    counts: ClassVar[tuple[str, ...]] = ("ground_truths",)
+    weighted_by: ClassVar[str | None] = None  # the count that says how often a class is in an average
+    further: ClassVar[tuple[str, ...]] = FURTHER
 
     def classes(self, info: DatasetInfo) -> tuple[str, ...]:
         """Return the classes of the boxes."""
@@ -109,7 +127,8 @@ class Coco(ScoringProtocol[Detections]):
     ) -> DetectionMetrics:
         """Return COCO's figures with their intervals."""
         info = part.dataset.info
-        return DetectionMetrics(**measured(part, evidence, self.columns(info), info.classes, evaluator))
+        more = evidence.further(evaluator) if isinstance(evidence, CocoEvidence) else None
+        return DetectionMetrics(**measured(part, evidence, self.columns(info), info.classes, evaluator), further=more)
 
     def draw(self, path: Path, part: Part, predictions: Detections) -> None:
         """Write a contact sheet of some pairs with labels and detections."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,11 @@ class ToolkitOfficial(Coco):
     what = "the detections that were scored"
     unit = "AP at IoU 0.50:0.95 over all recalls, classes by their samples, in 0..1"
     evaluators = ("rgbt-bench",)
+    overall = metrics.SUMMARY["visdrone-official"]
+    of_class = metrics.PER_CLASS
+    counts = metrics.COUNTS
+    weighted_by: ClassVar[str | None] = "samples"
+    further = ()
     official = True
 
     def columns(self, info: DatasetInfo) -> Sequence[Column]:
@@ -78,6 +83,8 @@ class ToolkitClean(ToolkitOfficial):
     name = "visdrone-clean"
     task = "detection-clean"
     unit = "AP at IoU 0.50:0.95 over all recalls, in 0..1"
+    overall = metrics.SUMMARY["visdrone-clean"]
+    weighted_by = None
     official = False
 
 

@@ -1,6 +1,6 @@
 """The numbers of a row: names, ranges, and whether those that follow from others do."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import numpy as np
@@ -10,25 +10,29 @@ from rgbt_bench.errors import BenchError
 from rgbt_bench.fusion.controls import CONTROLS
 from rgbt_bench.leaderboard.checking.reporting import Problem, shown
 from rgbt_bench.leaderboard.rows import ScoredRun
-from rgbt_bench.metrics import resampling
-from rgbt_bench.metrics.detection import ClassFigures as Boxes
+from rgbt_bench.leaderboard.tracks import PROTOCOLS
 from rgbt_bench.metrics.fusion.conventions import CONVENTIONS
 from rgbt_bench.metrics.segmentation import PER_CLASS, SUMMARY, segmentation_figures
 from rgbt_bench.opening import dataset_info
+from rgbt_bench.protocols import find_protocol
+from rgbt_bench.protocols.coco import PROTOCOL as COCO
+from rgbt_bench.protocols.coco import Coco
 from rgbt_bench.protocols.measuring import describe
-from rgbt_bench.results import Figure, FusionMetrics, Interval, Metrics, Resampling, Result, SegmentationMetrics
+from rgbt_bench.results import (
+    DetectionMetrics,
+    Figure,
+    FusionMetrics,
+    Interval,
+    Metrics,
+    Resampling,
+    Result,
+    SegmentationMetrics,
+)
 from rgbt_bench.statistics import BLOCK_SIZE, LEAST_BLOCKS, RESAMPLES, Blocks, interval
 
 SUBSETS: Final = ("day", "overcast", "night", "challenge")
 EDGES: Final = "IoU_e"
 RELATIVE: Final = 1e-12
-_COUNTS: Final = {"detection": ("ground_truths",), "segmentation": ("truth_pixels", "predicted_pixels"), "fusion": ()}
-_OF_CLASSES: Final[Mapping[str, tuple[str, ...]]] = {
-    "detection": tuple(name for name in Boxes.__dataclass_fields__ if name != "ground_truths"),
-    "segmentation": PER_CLASS,
-    "fusion": (),
-}
-_MAIN: Final[Mapping[str, tuple[str, ...]]] = {"detection": resampling.SUMMARY, "segmentation": SUMMARY}
 _OF_MEANS: Final = 1e-9
 _LONGEST_S: Final = 1e9  # a run of 30 years
 
@@ -41,16 +45,17 @@ def number_problems(run: ScoredRun) -> Iterator[Problem]:
     if metrics.kind != kind:
         yield Problem("figures", f"the metrics are of {metrics.kind}, and the protocol is of {shown(kind)}")
         return
-    if tuple(metrics.figures) not in (expected := _figure_names(metrics, result.evaluator)):
+    if tuple(metrics.figures) not in (expected := _figure_names(result)):
         yield Problem(
             "figures", f"the figures are {shown(list(metrics.figures))}, not {', '.join(expected[0])} in this order"
         )
     if not metrics.figures:
         return
     yield from _range_problems("figures", metrics.figures, kind)
-    yield from _class_problems(metrics, scored_classes(result))
-    if kind == "detection":
-        yield from _mean_problems(metrics)
+    yield from _class_problems(result)
+    if isinstance(metrics, DetectionMetrics):
+        yield from _mean_problems(metrics, _boxes(result))
+        yield from _further_problems(metrics, _boxes(result))
     yield from _subset_problems(metrics, result.data.samples)
     yield from _interval_problems(metrics)
     yield from _resampling_problems(metrics, result.data.samples)
@@ -64,11 +69,26 @@ def number_problems(run: ScoredRun) -> Iterator[Problem]:
             yield Problem("counts", f"durations_s.{shown(name)} is {spent:g} seconds")
 
 
-def _figure_names(metrics: Metrics, evaluator: str) -> list[tuple[str, ...]]:
-    if isinstance(metrics, FusionMetrics):
-        return [one.metrics for one in CONVENTIONS if one.name == evaluator] or [CONVENTIONS[0].metrics]
-    names = _MAIN[metrics.kind]  # type: ignore[attr-defined]
-    return [names, (*names, EDGES)] if isinstance(metrics, SegmentationMetrics) else [names]
+def _boxes(result: Result) -> Coco:
+    """Return the protocol of boxes that a result names, or COCO's where it names no such one."""
+    name = str(result.protocol.get("name"))
+    found = find_protocol(name) if name in PROTOCOLS else None
+    return found if isinstance(found, Coco) else COCO
+
+
+def _figure_names(result: Result) -> list[tuple[str, ...]]:
+    if isinstance(result.metrics, FusionMetrics):
+        return [one.metrics for one in CONVENTIONS if one.name == result.evaluator] or [CONVENTIONS[0].metrics]
+    if isinstance(result.metrics, SegmentationMetrics):
+        return [SUMMARY, (*SUMMARY, EDGES)]
+    return [_boxes(result).overall]
+
+
+def _class_names(result: Result) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the figures and the counts of each class."""
+    if isinstance(result.metrics, DetectionMetrics):
+        return _boxes(result).of_class, _boxes(result).counts
+    return (PER_CLASS, ("truth_pixels", "predicted_pixels")) if result.metrics.kind == "segmentation" else ((), ())
 
 
 def scored_classes(result: Result) -> tuple[str, ...]:
@@ -88,19 +108,19 @@ def _range_problems(place: str, figures: Mapping[str, int | Figure], kind: str) 
             yield Problem("figures", f"{place}.{shown(name)} is {value:g}, outside 0..1")
 
 
-def _class_problems(metrics: Metrics, classes: Sequence[str]) -> Iterator[Problem]:
-    kind: str = metrics.kind  # type: ignore[attr-defined]
+def _class_problems(result: Result) -> Iterator[Problem]:
+    metrics, classes = result.metrics, scored_classes(result)
     if tuple(metrics.per_class) != tuple(classes):
         yield Problem("classes", f"the classes are {shown(list(metrics.per_class))}, not {shown(classes)}")
     if tuple(metrics.intervals.per_class) != tuple(metrics.per_class):
         yield Problem("classes", f"the intervals are of the classes {shown(list(metrics.intervals.per_class))}")
-    figures, counts = _OF_CLASSES[kind], _COUNTS[kind]
+    figures, counts = _class_names(result)
     for one, values in metrics.per_class.items():
         if set(values) != {*figures, *counts}:
             names = ", ".join((*figures, *counts))
             yield Problem("classes", f"the class {shown(one)} has {shown(list(values))}, not {names}")
         yield from _range_problems(
-            f"per_class.{shown(one)}", {k: v for k, v in values.items() if k not in counts}, kind
+            f"per_class.{shown(one)}", {k: v for k, v in values.items() if k not in counts}, metrics.kind
         )
         for name in counts:
             count = values.get(name, 0)
@@ -112,14 +132,26 @@ def _class_problems(metrics: Metrics, classes: Sequence[str]) -> Iterator[Proble
             )
 
 
-def _mean_problems(metrics: Metrics) -> Iterator[Problem]:
+def _mean_problems(metrics: Metrics, protocol: Coco) -> Iterator[Problem]:
     """Yield figures of boxes that are not the means over the classes where they are defined."""
-    for name in _OF_CLASSES["detection"]:
+    for name in protocol.of_class:
         told = metrics.figures.get(name)
-        defined = [one for values in metrics.per_class.values() if (one := values.get(name)) is not None]
-        ours = sum(defined) / len(defined) if defined else None
+        defined = [values for values in metrics.per_class.values() if values.get(name) is not None]
+        often = [float(values.get(protocol.weighted_by) or 0) if protocol.weighted_by else 1.0 for values in defined]
+        summed = sum(times * float(values[name] or 0) for times, values in zip(often, defined, strict=True))
+        ours = summed / sum(often) if sum(often) > 0 else None
         if not (told is ours if told is None or ours is None else abs(told - ours) <= _OF_MEANS):
             yield Problem("figures", f"{name} is {told}, and the mean of the classes is {ours}")
+
+
+def _further_problems(metrics: DetectionMetrics, protocol: Coco) -> Iterator[Problem]:
+    if metrics.further is None:
+        return
+    if tuple(metrics.further) != protocol.further:
+        yield Problem(
+            "figures", f"further are {shown(list(metrics.further))}, not {', '.join(protocol.further) or 'none'}"
+        )
+    yield from _range_problems("further", metrics.further, metrics.kind)
 
 
 def _subset_problems(metrics: Metrics, samples: int) -> Iterator[Problem]:

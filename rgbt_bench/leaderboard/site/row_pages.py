@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from rgbt_bench.latency import LatencyReport
-from rgbt_bench.results import Figure, FusionMetrics, Interval, Metrics, Result
+from rgbt_bench.results import DetectionMetrics, Figure, FusionMetrics, Interval, Metrics, Result
 from rgbt_bench.seeds import versions_note
 
 from .commands import rerun, verify
@@ -74,6 +74,7 @@ def _page(facts: BoardFacts, one: RowFacts, frame: Frame, picture: str | None) -
         classes=class_grid(one, unit),
         counts=_class_counts(row.first.metrics),
         seeds=_seed_grid(results, unit),
+        further=_further(results, unit),
         controls=_controls(row.first.metrics, unit),
         resampling=row.first.metrics.intervals.resampling,
         notes=versions_note(results),
@@ -154,15 +155,30 @@ def _seed_grid(results: Sequence[Result], unit: Unit) -> Grid | None:
     columns = tuple(results[0].metrics.figures)
     lines = []
     for result in results:
-        name = "" if result.model is None or result.model.seed is None else str(result.model.seed)
         intervals = result.metrics.intervals.figures
         cells = (_seed_cell(result.metrics.figures.get(one), intervals.get(one), unit) for one in columns)
-        lines.append((name, tuple(cells)))
+        lines.append((_seed_name(result), tuple(cells)))
     return Grid(columns, tuple(lines))
 
 
 def _seed_cell(value: Figure, interval: Interval, unit: Unit) -> Cell:
     return Cell(unit.text(value, 1), unit.between(interval, 1))
+
+
+def _further(results: Sequence[Result], unit: Unit) -> Grid | None:
+    """Return the figures of each seed with more detections allowed, or None where that changes none."""
+    found = [one.metrics.further if isinstance(one.metrics, DetectionMetrics) else None for one in results]
+    names = next((tuple(one) for one in found if one), ())
+    if not names:
+        return None
+    seeds = tuple("all" if len(results) < 2 else f"seed {_seed_name(one)}" for one in results)
+    return Grid(
+        seeds, tuple((name, tuple(Cell(unit.text((one or {}).get(name), 1)) for one in found)) for name in names)
+    )
+
+
+def _seed_name(result: Result) -> str:
+    return "" if result.model is None or result.model.seed is None else str(result.model.seed)
 
 
 def _controls(metrics: Metrics, unit: Unit) -> Grid | None:
