@@ -14,27 +14,32 @@ _ROUNDING = 1e-3  # of a cell: labels have six decimals, so that a smaller overl
 
 @dataclass(frozen=True)
 class BoxMap:
-    """The boxes of a batch on the cells of one level.
+    """The boxes of a batch on the cells of one level of `size` (B, H, W).
 
-    `owner` is int64 [B, H, W], the place of a cell's box among the batch's boxes, or -1 in the background. The others
-    have one value a box, [M]: `images` is its image, `areas` (float) the share of the image that it takes inside it,
-    `covered` how many cells it covers, and `owned` how many of these are no smaller box's.
+    `cells` are the F cells that any box covers, int64 [F], counted over images, rows and columns; `owner` is the place
+    of each one's box among the batch's, int64 [F]. The others have one value a box, [M]: `images` is its image, `areas`
+    (float) the share of the image that it takes inside it, `covered` how many cells it covers, and `owned` how many of
+    these are no smaller box's.
     """
 
+    size: tuple[int, int, int]
+    cells: Tensor
     owner: Tensor
     images: Tensor
     areas: Tensor
     covered: Tensor
     owned: Tensor
 
-    @property
-    def background(self) -> Tensor:
-        """The cells that no box covers, bool [B, H, W]."""
-        return self.owner < 0
+    def empty_cells(self) -> Tensor:
+        """Return the number of each image's cells in the background, those that no box covers: int64 [B]."""
+        batch, height, width = self.size
+        return self.owned.new_full((batch,), height * width).index_add(0, self.images, -self.owned)
 
-    def spread(self, values: Tensor) -> Tensor:
-        """Return what each cell's owner has among `values` [M], and 0 in the background: [B, H, W]."""
-        return torch.cat([values, values.new_zeros(1)])[self.owner]  # -1 is the last
+    def spread(self, values: Tensor, background: Tensor) -> Tensor:
+        """Return [B, H, W]: what each cell's owner has among `values` [M], or else its image in `background` [B]."""
+        batch, height, width = self.size
+        cells = background.to(values.dtype).repeat_interleave(height * width, output_size=batch * height * width)
+        return cells.index_copy(0, self.cells, values[self.owner]).view(self.size)
 
 
 @torch.no_grad()
@@ -54,24 +59,31 @@ def box_map(boxes: Tensor, images: Tensor, batch: int, height: int, width: int) 
     reaches = ((sizes > 0) & (high > 0) & (low < 1)).all(1, keepdim=True)
     low, high = low.clamp(0, 1), high.clamp(0, 1)
     areas = torch.where(reaches, high - low, 0).prod(1)
-    cells = boxes.new_tensor([width, height])
-    first = (low * cells + _ROUNDING).floor().minimum(cells - 1)
-    last = (high * cells - _ROUNDING).ceil().maximum(first + 1)
+    sides = boxes.new_tensor([width, height])
+    first = (low * sides + _ROUNDING).floor().minimum(sides - 1)
+    last = (high * sides - _ROUNDING).ceil().maximum(first + 1)
     spans = torch.where(reaches, last - first, 0).long()
-    by_area = areas.argsort(stable=True)
-    rank = by_area.argsort()
-    box, places = _covered_cells(first.long(), spans, width)
+    by_area = areas.argsort(stable=True)  # a box's rank is its place from here on
+    corners = images * (height * width) + first[:, 1].long() * width + first[:, 0].long()
+    rank, cells = _covered_cells(corners[by_area], spans[by_area], width)
     smallest = torch.full((batch * height * width,), len(boxes), device=boxes.device)
-    smallest.scatter_reduce_(0, images[box] * (height * width) + places, rank[box], "amin")
-    owned = torch.bincount(smallest, minlength=len(boxes) + 1)[rank]
-    owner = torch.cat([by_area, by_area.new_full((1,), -1)])[smallest]
-    return BoxMap(owner.view(batch, height, width), images, areas, spans.prod(1), owned)
+    smallest.scatter_reduce_(0, cells, rank, "amin")
+    owns = smallest.index_select(0, cells) == rank
+    owner = by_area.index_select(0, rank[owns])
+    owned = torch.bincount(owner, minlength=len(boxes))
+    return BoxMap((batch, height, width), cells[owns], owner, images, areas, spans.prod(1), owned)
 
 
-def _covered_cells(first: Tensor, spans: Tensor, width: int) -> tuple[Tensor, Tensor]:
-    """Return each pair of a box and a cell that it covers: the box's place, and the cell's in its level, [T] both."""
-    counts = spans.prod(1)
-    box = torch.repeat_interleave(counts)
-    place = torch.arange(len(box), device=box.device) - (counts.cumsum(0) - counts)[box]
-    columns = spans[box, 0]
-    return box, (first[box, 1] + place // columns) * width + first[box, 0] + place % columns
+def _covered_cells(corners: Tensor, spans: Tensor, width: int) -> tuple[Tensor, Tensor]:
+    """Return each pair of a box and a cell that it covers: the box's place, and the cell's among all, [T] both.
+
+    `corners` are the boxes' upper left cells, `spans` their columns and rows.
+    """
+    columns, rows = spans.unbind(1)
+    box = torch.repeat_interleave(rows)  # of each row of each box
+    row = torch.arange(len(box), device=box.device) - (rows.cumsum(0) - rows)[box]
+    columns = columns[box]
+    run = torch.repeat_interleave(columns)
+    starts = corners[box] + row * width - (columns.cumsum(0) - columns)
+    cells = starts.index_select(0, run) + torch.arange(len(run), device=run.device)
+    return box.index_select(0, run), cells

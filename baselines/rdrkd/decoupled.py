@@ -21,7 +21,7 @@ def area_weights(boxes: BoxMap, image_size: int, settings: DecoupledSection) -> 
     areas = boxes.areas * (image_size**2 if settings.area_unit == "pixels" else 1)
     logits = (1 - areas - settings.bias) / settings.temperature
     is_region = boxes.owned > 0
-    images = torch.arange(len(boxes.owner), device=areas.device)[:, None]
+    images = torch.arange(boxes.size[0], device=areas.device)[:, None]
     by_image = torch.where(is_region & (boxes.images == images), logits, -torch.inf).softmax(1)
     # an image without regions has no soft-max, and nothing of it is taken
     own = by_image.gather(0, boxes.images[None])[0]
@@ -35,11 +35,10 @@ def cell_weights(boxes: BoxMap, image_size: int, settings: DecoupledSection) -> 
     Where `background_by` is "cells", beta is divided by the number of the image's cells in the background.
     """
     sizes = boxes.owned if settings.size_by == "owned" else boxes.covered
-    foreground = boxes.spread(area_weights(boxes, image_size, settings) / sizes.clamp(min=1))
-    background = boxes.background.to(foreground.dtype)
-    if settings.background_by == "cells":
-        background = background / background.sum((1, 2), keepdim=True).clamp(min=1)
-    return settings.foreground * foreground + settings.background * background
+    foreground = settings.foreground * area_weights(boxes, image_size, settings) / sizes.clamp(min=1)
+    empty = boxes.empty_cells().to(foreground.dtype)
+    divisors = empty.clamp(min=1) if settings.background_by == "cells" else torch.ones_like(empty)
+    return boxes.spread(foreground, settings.background / divisors)
 
 
 def decoupled_loss(

@@ -30,5 +30,5 @@ def check_levels(students: Sequence[Tensor], teachers: Sequence[Tensor], maps: S
         if student.shape != teacher.shape:
             raise ValueError(f"student {tuple(student.shape)} and teacher {tuple(teacher.shape)} differ in shape")
         cells = (student.shape[0], *student.shape[2:])
-        if boxes.owner.shape != cells:
-            raise ValueError(f"a map of boxes for {tuple(boxes.owner.shape)} does not go with cells {cells}")
+        if boxes.size != cells:
+            raise ValueError(f"a map of boxes on {boxes.size} does not go with cells {cells}")

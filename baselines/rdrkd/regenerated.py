@@ -44,7 +44,7 @@ def key_pixel_masks(
     """
     is_small = boxes.areas * image_size**2 < settings.area_threshold
     # a small box's cell is its own or a smaller box's
-    in_small = boxes.spread(is_small)[:, None]
+    in_small = boxes.spread(is_small, is_small.new_zeros(boxes.size[0]))[:, None]
     is_key = spatial_attention(teacher, settings.attention_temperature) > settings.spatial_threshold
     hidden = channel_attention(teacher, settings.attention_temperature) > settings.channel_threshold
     return ~(is_key | in_small), ~hidden

@@ -14,19 +14,21 @@ def drawn(*boxes, height=4, width=4, dtype=torch.float32):
     return box_map(rows, torch.zeros(len(rows), dtype=torch.int64), 1, height, width)
 
 
-def owners(found):
-    return [[[None if box < 0 else box for box in row] for row in grid] for grid in found.owner.tolist()]
+def grid(found):
+    """The place of each cell's box, or -1: [B, H, W]."""
+    return found.spread(torch.arange(len(found.areas)), torch.full(found.size[:1], -1))
 
 
 def test_a_box_covers_the_cells_that_it_overlaps_and_the_smallest_owns_them():
     # 4x4 cells of 0.25: the first covers rows and columns 0 to 2, the second (0.5..0.75 and a bit) columns 2 and 3
     found = drawn((0.375, 0.375, 0.75, 0.75), (0.7, 0.625, 0.3, 0.2))
-    assert found.owner.tolist() == [[[0, 0, 0, -1], [0, 0, 0, -1], [0, 0, 1, 1], [-1, -1, -1, -1]]]
-    assert found.background.sum() == 6
+    assert grid(found).tolist() == [[[0, 0, 0, -1], [0, 0, 0, -1], [0, 0, 1, 1], [-1, -1, -1, -1]]]
+    assert found.empty_cells().tolist() == [6]
     assert found.covered.tolist() == [9, 2]
     assert found.owned.tolist() == [8, 2]
     assert found.areas.tolist() == pytest.approx([0.5625, 0.06])
-    assert found.spread(torch.tensor([3.0, 5.0])).tolist() == [[[3, 3, 3, 0], [3, 3, 3, 0], [3, 3, 5, 5], [0] * 4]]
+    spread = found.spread(torch.tensor([3.0, 5.0]), torch.tensor([9]))
+    assert spread.tolist() == [[[3, 3, 3, 9], [3, 3, 3, 9], [3, 3, 5, 5], [9] * 4]]
 
 
 @pytest.mark.parametrize("first", [False, True])
@@ -34,7 +36,7 @@ def test_the_smaller_box_owns_wherever_it_stands_in_the_list(first):
     boxes = [(0.5, 0.5, 1.0, 1.0), (0.3, 0.3, 0.1, 0.1)]
     found = drawn(*(reversed(boxes) if first else boxes))
     small = 0 if first else 1
-    assert found.owner[0, 1, 1] == small
+    assert grid(found)[0, 1, 1] == small
     assert found.owned[small] == 1
     assert found.owned[1 - small] == 15
 
@@ -53,7 +55,7 @@ def test_any_box_of_positive_size_in_the_image_has_a_cell(place, dtype):
         assert 1 <= found.covered.item() <= 4
         assert found.owned.tolist() == found.covered.tolist()
         row, column = (min(int(one * 4 + 1e-3), 3) for one in (place[1], place[0]))
-        assert found.owner[0, row, column] == 0
+        assert grid(found)[0, row, column] == 0
 
 
 @pytest.mark.parametrize(
@@ -72,15 +74,16 @@ def test_a_box_without_an_area_or_outside_covers_nothing(box):
     found = drawn(box, (0.1, 0.1, 0.1, 0.1))
     assert (found.covered[0], found.owned[0], found.areas[0]) == (0, 0, 0)
     assert found.owned[1] == 1
-    assert found.background.sum() == 15
+    assert found.empty_cells().tolist() == [15]
 
 
 def test_of_a_box_partly_outside_the_inside_counts():
     found = drawn((0.0, 1.0, 0.5, 1.0))  # a quarter of it is inside: 0.25 x 0.5
     assert found.areas.tolist() == [0.125]
-    assert found.owner.tolist() == [[[-1] * 4, [-1] * 4, [0, -1, -1, -1], [0, -1, -1, -1]]]
+    assert grid(found).tolist() == [[[-1] * 4, [-1] * 4, [0, -1, -1, -1], [0, -1, -1, -1]]]
     everything = drawn((0.5, 0.5, 9.0, 9.0))
     assert everything.areas.tolist() == [1]
+    assert everything.empty_cells().tolist() == [0]
     assert everything.covered.tolist() == [16]
 
 
@@ -90,21 +93,21 @@ def test_a_box_on_the_cells_borders_takes_no_neighbour_by_rounding():
             centre, side = round((cell + 0.5) / count, 6), round(1 / count, 6)
             found = drawn((centre, centre, side, side), height=count, width=count)
             assert found.covered.tolist() == [1]
-            assert found.owner[0, cell, cell] == 0
+            assert grid(found)[0, cell, cell] == 0
 
 
 def test_no_boxes_are_all_background():
     found = drawn(height=2, width=3)
-    assert found.owner.tolist() == [[[-1] * 3] * 2]
-    assert found.background.all()
-    assert found.spread(found.areas).tolist() == [[[0] * 3] * 2]
+    assert grid(found).tolist() == [[[-1] * 3] * 2]
+    assert found.empty_cells().tolist() == [6]
     assert found.owned.tolist() == found.covered.tolist() == found.areas.tolist() == []
 
 
 def test_an_images_boxes_stay_in_it():
     boxes = torch.tensor([[0.5, 0.5, 1.0, 1.0], [0.5, 0.5, 1.0, 1.0]])
     found = box_map(boxes, torch.tensor([2, 0]), 4, 2, 2)
-    assert [set(grid.flatten().tolist()) for grid in found.owner] == [{1}, {-1}, {0}, {-1}]
+    assert [set(one.flatten().tolist()) for one in grid(found)] == [{1}, {-1}, {0}, {-1}]
+    assert found.empty_cells().tolist() == [0, 4, 0, 4]
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -123,9 +126,11 @@ def check(boxes, images, size):
     found = box_map(boxes, images, BATCH, *size)
     lists = boxes.tolist()
     grids = reference.owners(lists, images.tolist(), BATCH, *size)
-    assert owners(found) == grids
+    drawn_grids = [[[None if box < 0 else box for box in row] for row in rows] for rows in grid(found).tolist()]
+    assert drawn_grids == grids
+    assert found.empty_cells().tolist() == [sum(row.count(None) for row in rows) for rows in grids]
     assert found.covered.tolist() == [len(reference.covered_cells(box, *size)) for box in lists]
-    flat = [box for grid in grids for row in grid for box in row]
+    flat = [box for rows in grids for row in rows for box in row]
     assert found.owned.tolist() == [flat.count(index) for index in range(len(lists))]
     assert found.areas.tolist() == pytest.approx([reference.area(box) for box in lists], rel=1e-9)
 
@@ -134,7 +139,8 @@ def test_the_owner_of_a_cell_does_not_depend_on_the_order_of_boxes_of_different_
     boxes, images = random_boxes(50, 3)
     order = torch.randperm(50, generator=torch.Generator().manual_seed(0))
     plain, mixed = box_map(boxes, images, BATCH, 16, 16), box_map(boxes[order], images[order], BATCH, 16, 16)
-    assert torch.equal(mixed.spread(order + 1), plain.spread(torch.arange(50) + 1))
+    nothing = torch.full((BATCH,), -1)
+    assert torch.equal(mixed.spread(order, nothing), plain.spread(torch.arange(50), nothing))
 
 
 def test_what_are_no_boxes_is_refused():
