@@ -122,7 +122,8 @@ def plan_seeds(
 ) -> list[Run]:
     """Return the runs of `count` seeds in a row, from `seed` or else from the recipe's own.
 
-    What a recipe requires is trained with the same seed.
+    What a recipe requires is trained with the same seed, unless `RECIPE:seed=N` is among the settings: then all seeds
+    build on that one.
 
     Raises:
         UsageError: what `plan_run` refuses, or a seed beyond the largest.
@@ -214,7 +215,8 @@ def _plan(
     if name in above:
         raise circle((*above, name))
     recipe = load_recipe(name, preset, own)
-    chosen = recipe.seed if seed is None else seed
+    has_own_seed = bool(above) and any(setting.partition("=")[0].strip() == "seed" for setting in own)
+    chosen = recipe.seed if seed is None or has_own_seed else seed
     requires: dict[str, Run] = {}
     for role, required in recipe.requires.items():
         theirs = others.get(recipe_path(required).stem, ())

@@ -71,6 +71,16 @@ def test_seeds_in_a_row_each_with_all_it_requires(tiny):
     assert len({one.folder for run in runs for one in in_order(run)}) == 3 * 6
 
 
+def test_all_seeds_build_on_one_where_that_ones_seed_is_set(tiny):
+    teacher = "ffkd-teacher-fusion"
+    runs = plan_seeds(STUDENT, tiny, seed=5, count=2, settings=(f"{teacher}:seed=3",))
+    assert [run.seed for run in runs] == [5, 6]
+    assert [run.requires["teacher"].seed for run in runs] == [3, 3]
+    assert len({run.requires["teacher"].key for run in runs}) == 1
+    assert len({run.requires["rgb"].key for run in runs}) == 2
+    assert {run.settings for run in runs} == {(f"{teacher}:seed=3",)}
+
+
 def test_seeds_begin_with_the_recipes_own(tiny):
     assert [run.seed for run in plan_seeds(STUDENT, tiny, count=2)] == [0, 1]
     assert [run.seed for run in plan_seeds(STUDENT, tiny, count=2, settings=("seed=8",))] == [8, 9]

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from rgb_cases import context, killing, recipe
 from rgbt_baselines.rdrkd.submission import RdrKd
+from rgbt_baselines.yolo.offline import library
 from rgbt_bench.datasets.sample import INFO
 from rgbt_bench.errors import BadInputError, BenchError, MissingError, UsageError
 from rgbt_bench.recipes import load_recipe
@@ -64,6 +65,7 @@ def test_accumulated_batches_make_one_step_and_the_last_takes_what_is_left(tiny,
 
 
 def test_it_leaves_the_process_as_it_was(tiny, tmp_path, capfd):
+    library("models.yolo.detect")  # what the import itself leaves is test_offline's
     random.seed(5)
     np.random.seed(5)
     torch.manual_seed(5)
