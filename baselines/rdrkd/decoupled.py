@@ -37,7 +37,8 @@ def cell_weights(boxes: BoxMap, image_size: int, settings: DecoupledSection) -> 
     sizes = boxes.owned if settings.size_by == "owned" else boxes.covered
     foreground = settings.foreground * area_weights(boxes, image_size, settings) / sizes.clamp(min=1)
     empty = boxes.empty_cells().to(foreground.dtype)
-    divisors = empty.clamp(min=1) if settings.background_by == "cells" else torch.ones_like(empty)
+    # infinite where no cell is empty, and then no cell's
+    divisors = empty if settings.background_by == "cells" else torch.ones_like(empty)
     return boxes.spread(foreground, settings.background / divisors)
 
 

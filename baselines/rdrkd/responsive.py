@@ -49,7 +49,6 @@ def eiou_distances(student: Tensor, teacher: Tensor) -> Tensor:
     return 1 - shared / union.clamp(min=_LEAST) + apart + shape
 
 
-@full_precision
 def responsive_loss(
     student_logits: Tensor,
     teacher_logits: Tensor,

@@ -1,8 +1,22 @@
 import pytest
 import torch
 from pydantic import ValidationError
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from rdrkd_cases import BATCH, DECOUPLED, IMAGE_SIZE, REGENERATED, RESPONSIVE, features, section, some_boxes, views
+from rdrkd_cases import (
+    BATCH,
+    DECOUPLED,
+    IMAGE_SIZE,
+    REGENERATED,
+    RESPONSIVE,
+    corners,
+    draw,
+    features,
+    random_boxes,
+    section,
+    some_boxes,
+    views,
+)
 from rgbt_baselines.rdrkd.adapter import Adapter
 from rgbt_baselines.rdrkd.boxes import box_map
 from rgbt_baselines.rdrkd.decoupled import decoupled_loss
@@ -172,6 +186,31 @@ def test_the_same_input_gives_the_same_bits():
         torch.stack(list(found.values())).sum().backward()
         runs.append([*found.values(), *(one.grad for one in student.features), *(p.grad for p in module.parameters())])
     assert all(torch.equal(one, other) for one, other in zip(*runs, strict=True))
+
+
+class Counted(TorchDispatchMode):
+    """Counts the operations of torch within it."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += 1
+        return func(*args, **(kwargs or {}))
+
+
+def test_more_boxes_and_more_places_take_no_more_operations():
+    """So there is no loop over them."""
+    counts = set()
+    for boxes, places in ((2, 7), (300, 7), (2, 200)):
+        module = distillation(section())
+        both = [
+            Views(features(seed, widths), draw(seed, BATCH, places, 4), corners(seed, places))
+            for seed, widths in ((0, STUDENT), (9, TEACHER))
+        ]
+        with Counted() as counted:
+            torch.stack(list(module(*both, *random_boxes(boxes, 0), IMAGE_SIZE).values())).sum().backward()
+        counts.add(counted.count)
+    assert len(counts) == 1
 
 
 def test_other_numbers_of_levels_are_refused():

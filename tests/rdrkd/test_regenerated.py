@@ -116,6 +116,14 @@ def test_each_threshold_hides_what_it_should():
     assert hidden(area_threshold=1025.0) == ([1, 1, 1, 0], [0, 1])
 
 
+def test_attention_at_its_threshold_hides_nothing():
+    """Equal features have an attention of 1."""
+    maps = torch.ones(1, 4, 8, 8)
+    spatial, channel = key_pixel_masks(maps, box_map(*NO_BOXES, 1, 8, 8), 64, regenerated())
+    assert spatial.all()
+    assert channel.all()
+
+
 def test_a_small_box_is_hidden_under_a_large_one_and_under_a_smaller():
     boxes = torch.tensor([[0.5, 0.5, 1.0, 1.0], [0.25, 0.25, 0.3, 0.3], [0.2, 0.2, 0.05, 0.05]])
     found = box_map(boxes, torch.zeros(3, dtype=torch.int64), 1, 10, 10)

@@ -129,6 +129,13 @@ def test_a_least_score_of_0_lets_every_place_count_also_one_whose_score_is_round
     assert responsive_loss(logits, logits, *boxes, responsive()).item() == 0
 
 
+def test_a_place_at_the_least_score_does_not_count():
+    student, _, boxes, others = inputs()
+    even = torch.zeros_like(student)  # scores of 0.5
+    assert responsive_loss(student, even, boxes, others, responsive(min_score=0.5)).item() == 0
+    assert responsive_loss(student, even + 1e-9, boxes, others, responsive(min_score=0.5)).item() > 0
+
+
 def test_where_no_place_counts_the_loss_is_0_and_still_has_a_gradient():
     tensors = inputs()
     found = responsive_loss(tensors[0], tensors[1].detach() - 100, *tensors[2:], responsive())
