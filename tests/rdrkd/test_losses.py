@@ -213,6 +213,20 @@ def test_more_boxes_and_more_places_take_no_more_operations():
     assert len(counts) == 1
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_a_teacher_may_come_out_of_inference_mode(dtype):
+    module, student, boxes = distillation(section()).float(), views(0, STUDENT, torch.float32), some_boxes()
+    ordinary = views(9, TEACHER, dtype)
+    with torch.inference_mode():
+        teacher = Views([one.clone() for one in ordinary.features], ordinary.logits.clone(), ordinary.boxes.clone())
+    assert teacher.logits.is_inference()
+    found = module(student, teacher, *boxes, IMAGE_SIZE)
+    torch.stack(list(found.values())).sum().backward()
+    assert moved(student) == {"features", "logits", "boxes"}
+    expected = module(student, ordinary, *boxes, IMAGE_SIZE)
+    assert {name: one.item() for name, one in found.items()} == {name: one.item() for name, one in expected.items()}
+
+
 def test_other_numbers_of_levels_are_refused():
     with pytest.raises(ValueError, match="2 student levels for 3 teacher levels"):
         Distillation((2, 3), TEACHER, section())
