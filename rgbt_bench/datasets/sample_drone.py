@@ -164,7 +164,8 @@ def _thing(random: Random, background: View, name: str, at: tuple[int, int], hea
         inside = np.count_nonzero(solid)
         if 100 * inside < LEAST_INSIDE * np.count_nonzero(picture.solid) or not inside:
             return None
-        if max(solid.any(axis=0).sum(), solid.any(axis=1).sum()) < LEAST_SIDE:
+        sides = np.count_nonzero(solid.any(axis=0)), np.count_nonzero(solid.any(axis=1))
+        if max(sides) < LEAST_SIDE or min(sides) < 2:
             return None
         under = background.rgb[there][solid].sum(axis=0) // inside
         if np.abs(picture.rgb[here][solid].sum(axis=0) // inside - under).max() >= CONTRAST:
