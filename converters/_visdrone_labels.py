@@ -15,6 +15,7 @@ CLASSES = (
 _COLUMNS = ("left", "top", "width", "height", "score", "category", "truncation", "occlusion")
 _WHOLE = re.compile(r"[+-]?[0-9]{1,9}")
 _REGION = 0
+_YOLO_CELLS = 5
 # Where a column has few values, -1 says nothing, as in result files.
 _VALUES = {
     "score": range(2),
@@ -73,17 +74,26 @@ def boxes_of_yolo(objects: tuple[YoloObject, ...], quirks: Counter[str]) -> tupl
 def _values(line: str) -> dict[str, int]:
     cells = [cell.strip() for cell in line.strip().removesuffix(",").split(",")]
     if len(cells) != len(_COLUMNS):
-        raise ValueError(f"{len(cells)} columns; {len(_COLUMNS)} are expected: {', '.join(_COLUMNS)}")
-    wrong = [cell for cell in cells if not _WHOLE.fullmatch(cell)]
+        raise ValueError(f"{_looks_like(line)}{len(_COLUMNS)} columns are expected: {', '.join(_COLUMNS)}")
+    wrong = [pair for pair in zip(_COLUMNS, cells, strict=True) if not _WHOLE.fullmatch(pair[1])]
     if wrong:
-        raise ValueError(f"{wrong[0][:40]!r} is no whole number of a few digits")
+        column, cell = wrong[0]
+        raise ValueError(f"{column} {cell[:40]!r} is no whole number of at most nine digits")
     values = dict(zip(_COLUMNS, map(int, cells), strict=True))
     for column, known in _VALUES.items():
         if values[column] not in known:
             raise ValueError(f"{column} {values[column]}; {known[0]} to {known[-1]} are expected")
     if min(values["width"], values["height"]) < 0:
-        raise ValueError(f"a box of {values['width']}x{values['height']} pixels")
+        raise ValueError(f"a box of {values['width']}x{values['height']} pixels; a size of 0 or more is expected")
     return values
+
+
+def _looks_like(line: str) -> str:
+    """Return what a line with another number of columns is."""
+    columns = len(line.strip().removesuffix(",").split(","))
+    if columns == 1 and len(line.split()) == _YOLO_CELLS:
+        return "like a line of YOLO's labels, which belong into labels/; here "
+    return f"{columns} columns between commas; "
 
 
 def _rect(values: dict[str, int]) -> Rect:

@@ -103,7 +103,10 @@ def _items(source: Source, folder: PartFolder, scan: Scan) -> Iterator[Item]:
 def _item(source: Source, folder: PartFolder, stem: str, name: str, texts: dict[str, str], scan: Scan) -> Item:
     is_yolo = folder.layout(source) == "yolo"
     if texts and stem not in texts and not is_yolo:
-        raise BadInputError(f"{source.where(name)}: no annotation file of this image, but others of {folder.part} have")
+        raise BadInputError(
+            f"{source.where(name)}: no annotation file of this image, but others of {folder.part} have one; an empty"
+            " file would say that nothing is labelled there"
+        )
     size = image_size(source, name)
     boxes, regions = _read(source, texts[stem], size, is_yolo, scan) if stem in texts else ((), ())
     labels = Labels(

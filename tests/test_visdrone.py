@@ -183,23 +183,24 @@ def test_every_way_of_writing_a_file_is_read(text, expected, tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("1,2,3,4,1,1,0", "7 columns; 8 are expected: left, top, width, height, score"),
+        ("1,2,3,4,1,1,0", "7 columns between commas; 8 columns are expected: left, top, width, height, score"),
         ("1,2,3,4,1,1,0,0,0", "9 columns"),
         ("1,2,3,4,1,1,0,0,,", "9 columns"),
-        ("1 2 3 4 1 1 0 0", "1 columns"),
-        ("1,2,3.0,4,1,1,0,0", "'3.0' is no whole number of a few digits"),
-        ("1,2,,4,1,1,0,0", "'' is no whole number"),
-        ("1,2,x,4,1,1,0,0", "'x' is no whole number"),
-        ("1,2,1_0,4,1,1,0,0", "'1_0' is no whole number"),
-        ("1,2,٣,4,1,1,0,0", "'٣' is no whole number"),
-        (f"1,2,{'9' * 5000},4,1,1,0,0", f"'{'9' * 40}' is no whole number"),
+        ("1 2 3 4 1 1 0 0", "1 columns between commas; 8 columns"),
+        ("0 0.5 0.5 0.1 0.1", "like a line of YOLO's labels, which belong into labels/; here 8 columns are expected"),
+        ("1,2,3.0,4,1,1,0,0", "width '3.0' is no whole number of at most nine digits"),
+        ("1,2,,4,1,1,0,0", "width '' is no whole number"),
+        ("1,2,x,4,1,1,0,0", "width 'x' is no whole number"),
+        ("1,2,1_0,4,1,1,0,0", "width '1_0' is no whole number"),
+        ("1,2,٣,4,1,1,0,0", "width '٣' is no whole number"),
+        (f"1,2,{'9' * 5000},4,1,1,0,0", f"width '{'9' * 40}' is no whole number"),
         ("1,2,3,4,2,1,0,0", "score 2; 0 to 1 are expected"),
         ("1,2,3,4,-1,1,0,0", "score -1"),
         ("1,2,3,4,1,12,0,0", "category 12; 0 to 11 are expected"),
         ("1,2,3,4,1,-1,0,0", "category -1"),
         ("1,2,3,4,1,1,2,0", "truncation 2; -1 to 1 are expected"),
         ("1,2,3,4,1,1,0,3", "occlusion 3; -1 to 2 are expected"),
-        ("1,2,-3,4,1,1,0,0", "a box of -3x4 pixels"),
+        ("1,2,-3,4,1,1,0,0", "a box of -3x4 pixels; a size of 0 or more"),
         ("1,2,3,-4,0,0,0,0", "a box of 3x-4 pixels"),
     ],
 )
@@ -231,7 +232,7 @@ def test_halves_that_are_missing_are_named(tmp_path):
     message = faults_of(base, tmp_path)
     assert "3 fault(s)" in message
     assert f"{FIRST}.txt: there is no image {FIRST} in" in message
-    assert f"{SECOND}.jpg: no annotation file of this image, but others of train have" in message
+    assert f"{SECOND}.jpg: no annotation file of this image, but others of train have one; an empty file" in message
     assert f"{EMPTY}.png: {EMPTY} again" in message
     report = convert(VisDrone(), base, tmp_path / "skip", on_error="skip")
     assert report.parts["train"] == 1
