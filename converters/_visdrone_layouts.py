@@ -82,6 +82,19 @@ def _part_folders(source: Source, base: str) -> list[PartFolder]:
     return found
 
 
+def _require_images(source: Source, base: str) -> None:
+    """Raise where a part in a base folder has annotations, but no images anywhere."""
+    there = {one.part for one in _part_folders(source, base)}
+    for part in FOLDERS:
+        alone = [one for one in _candidates(source, base, part) if _texts(source, one.annotations)]
+        if alone and part not in there:
+            labels, images = source.where(alone[0].annotations), source.where(alone[0].images)
+            raise BadInputError(
+                f"{labels}: annotations of {part}, but no images of it in {images}: put those of the published archive"
+                " there, or take the annotations away"
+            )
+
+
 def _marks(source: Source, base: str, layout: str) -> set[str]:
     """Return the folders of images of the parts in a base folder that have a layout's labels."""
     return {one.images for one in _part_folders(source, base) if one.layout(source) == layout}
@@ -107,9 +120,12 @@ def find_parts(source: Source) -> tuple[str, list[PartFolder]]:
     """Return the layout of a source and the folder of each part that is there, in the order of the parts.
 
     Raises:
-        BadInputError: no part is there, a part is there twice, or parts have labels of both kinds.
+        BadInputError: no part is there, one is there twice or without its images, or parts have labels of both kinds.
     """
+    _require_images(source, "")
     bases = dict.fromkeys(base for _, base in find_layouts(source, LAYOUTS, "VisDrone2019-DET"))
+    for base in bases:
+        _require_images(source, base)
     found = [one for base in bases for one in _part_folders(source, base)]
     for part in FOLDERS:
         places = [source.where(one.images) for one in found if one.part == part]

@@ -1,6 +1,7 @@
 """What one file of VisDrone annotations may hold, through the command line: nothing, no class, hundreds of lines."""
 
 import json
+import shutil
 
 import pytest
 
@@ -77,3 +78,14 @@ def test_an_image_without_annotations_is_named_and_can_be_left_out(place, bench,
     assert f"{OTHER}.jpg: no annotation file of this image, but others of train have one; an empty file" in err
     assert bench("convert", "visdrone", base, "--out", tmp_path / "out", "--on-error", "skip")[0] == 0
     assert Dataset(tmp_path / "out").part("train").ids == (STEM,)
+
+
+@pytest.mark.parametrize("left", [{}, {"val": LINES["val"]}], ids=["alone", "beside a whole part"])
+def test_annotations_without_images_are_no_part_that_is_passed_over(left, tmp_path, bench):
+    base = put_original(tmp_path / "in/deep", lines={"train": {STEM: []}, **left})
+    shutil.rmtree(base / PUBLISHED["train"] / "images")
+    code, _, err = bench("convert", "visdrone", base, "--out", tmp_path / "out")
+    assert code == 3
+    assert f"{PUBLISHED['train']}/annotations: annotations of train, but no images of it in" in err
+    if left:
+        assert bench("convert", "visdrone", base.parent, "--out", tmp_path / "out")[2] == err
