@@ -184,7 +184,7 @@ def encode_matches(matches: Matches, truth: GroundTruth, wanted: NDArray[np.bool
         event_sample=_joined([one.sample for one in events])[1],
         event_change=_joined([one.change for one in events])[1].astype(np.int8),
         event_hit=_joined([one.hit for one in events])[1].astype(np.int8),
-        event_rank=_joined([one.rank for one in events])[1].astype(np.int8),
+        event_rank=_joined([one.rank for one in events])[1].astype(np.int16),
     )
 
 
