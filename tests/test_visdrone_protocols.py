@@ -13,6 +13,7 @@ from rgbt_bench.errors import BadInputError, UsageError
 from rgbt_bench.leaderboard.board import Board
 from rgbt_bench.leaderboard.checking import check_folder
 from rgbt_bench.leaderboard.checking.numbers import number_problems
+from rgbt_bench.leaderboard.first_holder import compare_digests
 from rgbt_bench.leaderboard.rows import parse_row, row_bytes
 from rgbt_bench.leaderboard.site.building import build
 from rgbt_bench.leaderboard.submitting import read_entry, submit_row
@@ -21,7 +22,7 @@ from rgbt_bench.metrics.detection import FURTHER
 from rgbt_bench.opening import open_dataset
 from rgbt_bench.protocols import find_protocol
 from rgbt_bench.recipes import load_recipe
-from rgbt_bench.scoring import score_file
+from rgbt_bench.scoring import official_note, score_file
 from rgbt_converters.visdrone import VisDrone
 from run_cases import make_folder
 from visdrone_cases import put_original
@@ -198,18 +199,42 @@ def submitted(board, part, tmp_path, task, **options):
 
 
 @pytest.mark.parametrize("task", ["detection-rgb", *NAMES])
-def test_a_row_is_submitted_checked_proven_ranked_and_shown(task, board, part, tmp_path):
+def test_a_row_is_submitted_checked_proven_ranked_and_shown(task, board, part, bench, tmp_path):
     board, row = submitted(board, part, tmp_path, task)
     assert (row.track, row.first.standing) == (f"visdrone/{task}", "official")
     assert row.first.data.thermal_digest is None
     assert check_folder(board.root).faults == ()
     assert [one.state for one in verify_rows(board, [row], count=1)] == ["proven"]
+    code, out, err = bench("leaderboard", "show", row.track, "--board", board.root)
+    assert code == 0, err
+    assert f"{100 * row.first.metrics.figures['AP']:.2f}" in out or f"{row.first.metrics.figures['AP']:.4f}" in out
+    code, _, err = bench("leaderboard", "export", "--out", tmp_path / "rows.csv", "--board", board.root)
+    assert code == 0, err
+    assert row.track in (tmp_path / "rows.csv").read_text()
     build(tmp_path / "site", board.root)
     pages = {path.name: path.read_text() for path in (tmp_path / "site").rglob("*.html")}
     page = next(text for name, text in pages.items() if row.id in name)
     assert ("AR500" in page) == (task != "detection-rgb")
     assert "AP@300" not in page
     assert not [name for name, text in pages.items() if "None" in re.sub("<[^>]*>", "", text)]
+
+
+def test_a_first_holder_confirms_labels_and_images_but_no_thermal_image(part, board):
+    digests = compare_digests(part.dataset)
+    states = {name: one["state"] for name, one in digests["digests"].items()}
+    assert states == {
+        "ids_sha256": "confirms", "label_digest": "the same", "rgb_digest": "confirms", "thermal_digest": "the same"
+    }  # fmt: skip
+    assert (digests["official"], digests["official_samples"]) == (True, 14)
+    assert official_note("visdrone", "test", part.record.label_digest, "val") == "official labels (14 samples)"
+
+
+def test_a_part_of_the_official_images_confirms_nothing(part):
+    digests = compare_digests(part.dataset)
+    assert (digests["official"], digests["official_samples"]) == (False, 548)
+    assert {one["state"] for one in digests["digests"].values()} == {"pending", "the same"}
+    assert "nobody has confirmed" in official_note("visdrone", "test", part.record.label_digest, "val")
+    assert official_note("visdrone", "test", "a" * 64) == "no official digest is frozen for this part"
 
 
 @BOTH

@@ -102,9 +102,11 @@ def compare_digests(dataset: Dataset) -> dict[str, Any]:
     data = official_data(dataset.info.name, TEST_PART, dataset.split)
     names = ("ids_sha256", "label_digest", "rgb_digest", "thermal_digest")
     pairs = {name: (getattr(record, name), getattr(data, name, PENDING)) for name in names}
-    if pairs["ids_sha256"][1] is None:
+    official = data is not None
+    if data is not None and data.ids_sha256 is None:
         pairs["ids_sha256"] = (record.ids_sha256, PENDING)
-    official = data is not None and all(frozen in (PENDING, own) for own, frozen in pairs.values())
+        official = data.samples == record.samples
+    official = official and all(frozen in (PENDING, own) for own, frozen in pairs.values())
     return {
         "dataset": dataset.info.name,
         "samples": record.samples,
