@@ -17,8 +17,8 @@ from rgbt_bench.runs import TEST_PART
 from rgbt_bench.scoring import score_file
 
 FUSION = "fusion"
-_BOXES = "detection-rgbt"
-_MAPS = "segmentation-rgbt"
+_BOXES = "detection"
+_MAPS = "segmentation"
 _PICTURES = (".png",)
 
 
@@ -64,7 +64,7 @@ def _score(asked: Evaluation, part: Part, task: str, progress: Progress) -> dict
             for name, path in zip(names, asked.predictions, strict=True)
         }
     except BadInputError as error:
-        if asked.task is None and task == _MAPS:
+        if asked.task is None and task.partition("-")[0] == _MAPS:
             raise BadInputError(f"{error}\nthey were taken for label maps; of fused images say --task fusion") from None
         raise
 
@@ -104,10 +104,16 @@ def _task(asked: Evaluation, part: Part) -> str:
     info = part.dataset.info
     only_fusion = not (info.classes or info.mask_classes)
     if only_fusion or any(one is not None for one in (asked.convention, asked.plot, asked.sheet)):
-        return FUSION if only_fusion or all(path.is_dir() for path in asked.predictions) else _BOXES
+        all_folders = all(path.is_dir() for path in asked.predictions)
+        return FUSION if only_fusion or all_folders else _of_all_images(_BOXES, part)
     if not all(path.is_dir() for path in asked.predictions):
-        return _BOXES
-    return _MAPS if info.mask_classes else FUSION
+        return _of_all_images(_BOXES, part)
+    return _of_all_images(_MAPS, part) if info.mask_classes else FUSION
+
+
+def _of_all_images(task: str, part: Part) -> str:
+    """Return a task's name with the modalities that the part has: who brings predictions need not have used all."""
+    return f"{task}-{'rgb' if part.record.thermal_digest is None else 'rgbt'}"
 
 
 def _check(asked: Evaluation, task: str) -> None:

@@ -11,6 +11,7 @@ from detection_cases import close
 from rgbt_bench.converting import convert
 from rgbt_bench.datasets.store import Dataset
 from rgbt_bench.errors import BadInputError
+from rgbt_bench.evaluating import Evaluation, evaluate_all
 from rgbt_bench.metrics.detection import coco_figures, ground_truth
 from rgbt_bench.metrics.resampling import PER_CLASS, SUMMARY, columns, encode, resampled_figures
 from rgbt_bench.predictions import Detections
@@ -157,3 +158,10 @@ def test_the_command_line_scores_it(real, bench, tmp_path):
     code, out, err = bench("evaluate", path, *options)
     assert code == 0, err
     assert close(json.loads(out)["metrics"]["figures"]["AP"], 1.0)
+
+
+def test_predictions_on_a_set_without_thermal_images_are_of_rgb(made, tmp_path):
+    (tmp_path / "p.json").write_text(json.dumps(truths(made)))
+    asked = Evaluation([tmp_path / "p.json"], str(tmp_path / "set"), part="train")
+    (result,) = evaluate_all(asked).values()
+    assert result.track == "visdrone/detection-rgb"
