@@ -77,16 +77,14 @@ class Rdr(DistillationModel):  # type: ignore[misc]
         return [found[level] for level in range(len(self.feats_idx) - 1)]
 
     def _views(self, whose: str) -> Views:
-        """Return what the losses see of the student or of the teacher."""
+        """Return what the losses see of the student or the teacher; boxes are decoded in float32: half is too coarse."""
         found = self._student_feats if whose == "student" else self._teacher_feats
         raw = found[len(self.feats_idx) - 1]
         raw = raw[1] if isinstance(raw, tuple) else raw  # decoded boxes stand before it in evaluation mode
-        # a copy, because nothing of inference mode may be kept for the backward pass
-        features = [one.clone() for one in self._features(whose)] if whose == "teacher" else self._features(whose)
-        logits, distances = raw["scores"].transpose(1, 2), raw["boxes"].transpose(1, 2)
-        if whose == "teacher":
-            logits, distances = logits.clone(), distances.clone()
+        features, logits, distances = self._features(whose), raw["scores"], raw["boxes"]
+        if whose == "teacher":  # copies, because nothing of inference mode may be kept for the backward pass
+            features, logits, distances = [one.clone() for one in features], logits.clone(), distances.clone()
         criterion = self.student_model.criterion
         anchors, strides = make_anchors(raw["feats"], criterion.stride, 0.5)
-        boxes = criterion.bbox_decode(anchors.to(distances.dtype), distances.contiguous()) * strides
-        return Views(features, logits, boxes)
+        boxes = criterion.bbox_decode(anchors.float(), distances.float().transpose(1, 2).contiguous())
+        return Views(features, logits.transpose(1, 2), boxes * strides.float())

@@ -111,10 +111,19 @@ class RgbDetector(Submission):
         return detector
 
     def train(self, stage: str, context: TrainContext) -> None:
-        """Train with the library's trainer, from its last checkpoint."""
+        """Train with the library's trainer, from its last checkpoint.
+
+        Raises:
+            UsageError: half precision without a GPU.
+        """
         from .trainer import Job, train_detector
 
         use_full_float32()
+        if self.training.schedule.precision != "float32" and resolve_device(context.device).type == "cpu":
+            raise UsageError(
+                f"recipe {self.recipe.name}: ultralytics trains in {self.training.schedule.precision} on a GPU alone; add"
+                " --set schedule.precision=float32"
+            )
         job = Job(
             build=lambda settings: self.initial(settings, context),
             part=context.train,

@@ -10,7 +10,7 @@ from rgb_cases import context, killing, recipe
 from rgbt_baselines.rdrkd.submission import RdrKd
 from rgbt_baselines.yolo.detector import GAINS
 from rgbt_bench.datasets.sample import INFO
-from rgbt_bench.errors import BadInputError
+from rgbt_bench.errors import BadInputError, UsageError
 from rgbt_bench.recipes import load_recipe
 from training_cases import KilledError
 
@@ -104,6 +104,23 @@ def test_a_killed_distillation_goes_on_to_the_same_bits(tiny, tmp_path, teacher)
     assert train(tmp_path / "part", tiny, teacher).read_bytes() == whole.read_bytes()
     row = json.loads((tmp_path / "part" / "losses.jsonl").read_text().splitlines()[0])["train"]
     assert set(row) == {"total", "box_loss", "cls_loss", "dfl_loss", "regenerated", "decoupled", "responsive"}
+
+
+def test_half_precision_teaches_as_float32_does(teacher):
+    built, batch = network(teacher, "loss.responsive.min_score=0.0")
+    whole = built.loss(batch)[1]
+    with torch.autocast("cpu", torch.bfloat16):
+        loss, half = built.loss(batch)
+    loss.sum().backward()
+    for name in ("regenerated", "decoupled", "responsive"):
+        assert float(half[name]) == pytest.approx(float(whole[name]), rel=0.1)
+    assert all(bool(one.grad.isfinite().all()) for one in built.projector.parameters())
+
+
+def test_half_precision_without_a_gpu_is_refused_before_anything_is_written(tiny, tmp_path, teacher):
+    with pytest.raises(UsageError, match="on a GPU alone; add --set schedule.precision=float32"):
+        train(tmp_path, tiny, teacher, "schedule.precision=bfloat16")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_gradients_reach_student_and_adapters_and_never_the_teacher(teacher):
