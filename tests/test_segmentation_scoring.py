@@ -326,7 +326,7 @@ def test_a_part_with_label_maps_and_no_boxes_says_what_to_score(part):
         ("segmentation", "Did you mean 'segmentation-rgb' or 'segmentation-rgbt'"),
         ("Segmentation-RGBT", "Did you mean 'segmentation-rgbt'"),
         ("fusion-rgbt", "unknown task 'fusion-rgbt'"),
-        ("", "Known: detection-on-fused, detection-rgb, detection-rgbt, detection-thermal, fusion, segmentation-rgb"),
+        ("", "detection-on-fused, detection-rgb, detection-rgbt, detection-thermal, fusion, segmentation-rgb"),
     ],
 )
 def test_a_mistyped_task_is_offered_the_near_ones(task, message):

@@ -124,9 +124,9 @@ def test_bad_predictions_are_refused_and_empty_ones_are_zero(task, part, tmp_pat
 @pytest.mark.parametrize(
     ("typed", "told"),
     [
-        ("visdrone-official", "detection-official-rgbt, detection-official-rgb, detection-official-thermal"),
-        ("detection-official", "detection-official-rgbt, detection-official-rgb"),
-        ("coco", "detection-rgbt, detection-rgb, detection-thermal"),
+        ("visdrone-official", "is a protocol; its tasks are detection-official-rgbt, detection-official-rgb"),
+        ("detection-official", "Did you mean 'detection-official-rgb' or 'detection-official-rgbt'"),
+        ("coco", "is a protocol; its tasks are detection-rgbt, detection-rgb, detection-thermal"),
         ("detection-oficial-rgb", "Did you mean 'detection-official-rgb'"),
         ("visdrone/detection-official-rgb", "is a track; its task is detection-official-rgb"),
     ],

@@ -48,6 +48,6 @@ def protocol_of_task(task: str) -> ScoringProtocol[Any]:
     bare = task.rpartition("/")[2]  # of a track's name
     if bare in known:
         raise UsageError(f"{task} is a track; its task is {bare}")
-    if its := [name for name, one in known.items() if bare in (one.name, one.task)]:
-        raise UsageError(f"unknown task {task!r}: {bare} has the task(s) {', '.join(its)}; take one of them")
+    if its := [name for name, one in known.items() if bare == one.name]:
+        raise UsageError(f"{task} is a protocol; its tasks are {', '.join(its)}: take one of them")
     raise unknown_name("task", task, known)
