@@ -77,7 +77,7 @@ class Rdr(DistillationModel):  # type: ignore[misc]
         return [found[level] for level in range(len(self.feats_idx) - 1)]
 
     def _views(self, whose: str) -> Views:
-        """Return what the losses see of the student or the teacher; boxes are decoded in float32: half is too coarse."""
+        """Return what the losses see of the student or the teacher; boxes are decoded in float32, half is coarse."""
         found = self._student_feats if whose == "student" else self._teacher_feats
         raw = found[len(self.feats_idx) - 1]
         raw = raw[1] if isinstance(raw, tuple) else raw  # decoded boxes stand before it in evaluation mode

@@ -121,8 +121,8 @@ class RgbDetector(Submission):
         use_full_float32()
         if self.training.schedule.precision != "float32" and resolve_device(context.device).type == "cpu":
             raise UsageError(
-                f"recipe {self.recipe.name}: ultralytics trains in {self.training.schedule.precision} on a GPU alone; add"
-                " --set schedule.precision=float32"
+                f"recipe {self.recipe.name}: ultralytics trains in {self.training.schedule.precision} on a GPU alone;"
+                " add --set schedule.precision=float32"
             )
         job = Job(
             build=lambda settings: self.initial(settings, context),

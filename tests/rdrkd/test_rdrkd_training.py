@@ -118,7 +118,7 @@ def test_half_precision_teaches_as_float32_does(teacher):
 
 
 def test_half_precision_without_a_gpu_is_refused_before_anything_is_written(tiny, tmp_path, teacher):
-    with pytest.raises(UsageError, match="on a GPU alone; add --set schedule.precision=float32"):
+    with pytest.raises(UsageError, match=r"on a GPU alone; add --set schedule\.precision=float32"):
         train(tmp_path, tiny, teacher, "schedule.precision=bfloat16")
     assert list(tmp_path.iterdir()) == []
 
