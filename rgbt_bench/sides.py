@@ -9,9 +9,9 @@ from rgbt_bench.errors import BadInputError, MissingError, UsageError
 from rgbt_bench.finding import RunFolder, find_run, is_run_folder, runs_under
 from rgbt_bench.png_folders import holds_pngs
 from rgbt_bench.protocols import find_protocol
-from rgbt_bench.recipes import load_recipe
 from rgbt_bench.registry import recipe_files
 from rgbt_bench.results import RESULT_FILE, ModelProvenance, Result
+from rgbt_bench.runs import settled_recipe
 
 # with a result beside them, nothing would be made again
 _AGAIN = f"delete {RESULT_FILE} there and run it again"
@@ -55,8 +55,9 @@ def find_side(text: str, preset: str = "paper", dataset: str | None = None) -> S
     Predictions are a file, or a folder without a run that holds label maps.
 
     A recipe's name means every finished seed of it with this preset, on `dataset` (a name with `@SPLIT`) where one is
-    given, as the recipe is now; `RECIPE:path=value` as it is with that setting, and several after further `:`. Runs
-    with weights from elsewhere are none of its seeds.
+    given, as the recipe is now; `RECIPE:path=value` as it is with that setting, and several after further `:`, each
+    perhaps of a recipe that it requires (`RECIPE:path=value:OTHER:path=value`). Runs with weights from elsewhere
+    are none of its seeds.
 
     Raises:
         UsageError: an unknown or ambiguous name.
@@ -71,7 +72,7 @@ def find_side(text: str, preset: str = "paper", dataset: str | None = None) -> S
     name, *settings = text.split(":")
     if name in recipe_files() or (not settings and any(one.recipe == name for one in finished)):
         of_name = [one for one in finished if one.recipe == name]
-        return _of_recipe(name, tuple(settings), of_name, preset, dataset)
+        return _of_recipe(name, _rejoined(settings), of_name, preset, dataset)
     run = find_run(text)
     elsewhere = f" (weights from {run.weights_from})" if run.weights_from else ""
     return Side(f"{run.recipe} {run.key}{elsewhere}", (Scored(run.predictions, run.result()),))
@@ -109,6 +110,19 @@ def _keys(found: Sequence[_Finished]) -> str:
     return ", ".join(f"{one.run.key} ({one.model.weights_from or f'seed {one.model.seed}'})" for one in found)
 
 
+def _rejoined(parts: Sequence[str]) -> tuple[str, ...]:
+    """Return settings from what stood between colons: one of a required recipe, `RECIPE:path=value`, has one itself."""
+    settings: list[str] = []
+    recipe = ""
+    for part in parts:
+        if "=" in part:
+            settings.append(recipe + part)
+            recipe = ""
+        else:
+            recipe += f"{part}:"
+    return (*settings, recipe[:-1]) if recipe else tuple(settings)
+
+
 def _of_recipe(
     name: str, settings: tuple[str, ...], found: Sequence[_Finished], preset: str, dataset: str | None
 ) -> Side:
@@ -128,7 +142,7 @@ def _of_recipe(
     if len(sets) > 1:
         raise UsageError(f"{name} was run on {' and '.join(sets)}; say which with --dataset")
     if name in recipe_files():
-        digest = load_recipe(name, preset, settings).digest
+        digest = settled_recipe(name, preset, settings).digest
         current = [one for one in fitting if one.model.recipe_digest == digest]
         if not current:
             raise MissingError(
