@@ -1,17 +1,20 @@
 """What a registered model family offers the harness, and what the harness hands it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
 from rgbt_bench.datasets.store import Part
 from rgbt_bench.errors import BadInputError, UsageError
 from rgbt_bench.fused_images import FusedImage
 from rgbt_bench.label_maps import LabelMap
+from rgbt_bench.near_ties import Selection
 from rgbt_bench.predictions import Detections
 from rgbt_bench.progress import Progress, no_progress
 from rgbt_bench.recipes import Recipe, Training, explain
@@ -61,6 +64,45 @@ class LatencySubject:
     macs: int
     parameters: int
     includes: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How a network's detections are chosen from its raw outputs, and the settings of that.
+
+    `detections` turns the outputs of a batch into detections in pixels of the network's input, `sample_index` being the
+    place in the batch and `category` that in the dataset's classes. The form has quantities `boxes`, in the same
+    pixels, and `scores`.
+    """
+
+    detections: Callable[[Sequence[NDArray[np.float32]]], Detections]
+    selection: Selection
+
+
+@dataclass(frozen=True)
+class OnnxForm:
+    """A trained network as an ONNX file has it.
+
+    Attributes:
+        network: in evaluation mode with its weights; takes tensors in the order of `example`, returns one or a tuple of
+            them in the order of `outputs`.
+        example: inputs by name, a batch of two or more; the first dimension of all inputs and outputs is the batch.
+        outputs: each output's name, and its shape and meaning in words.
+        prepare: the inputs of samples of a part by name, made as `predict` makes them.
+        quantities: raw outputs of a batch as what is compared by name, [B, ...] each; of one unit each.
+        tolerances: the largest difference of each quantity that may be.
+        metadata: what a user of the file has to know besides, by key.
+        choice: how detections come from the outputs; None where there are none.
+    """
+
+    network: "torch.nn.Module"
+    example: "Mapping[str, torch.Tensor]"
+    outputs: Mapping[str, str]
+    prepare: "Callable[[Part, Sequence[int]], Mapping[str, torch.Tensor]]"
+    quantities: Callable[[Sequence[NDArray[np.float32]]], Mapping[str, NDArray[np.float32]]]
+    tolerances: Mapping[str, float]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    choice: Choice | None = None
 
 
 def require_val(recipe: Recipe, val: Part | None) -> None:
@@ -175,3 +217,14 @@ class Submission(ABC):
     @abstractmethod
     def latency_subject(self, batch: int, device: "torch.device") -> LatencySubject:
         """Return what the latency protocol times: the network with random weights, at a stated batch."""
+
+    def onnx_form(self, weights: Path) -> OnnxForm:
+        """Return the trained network as an ONNX file has it.
+
+        Raises:
+            BadInputError: this submission has no such form, or the weights are of something else.
+        """
+        raise BadInputError(
+            f"recipe {self.recipe.name}: the submission {self.recipe.submission} has no ONNX form yet; it gets one with"
+            " a method onnx_form of its class"
+        )

@@ -7,7 +7,18 @@ import pytest
 
 # The packages that are ours to leave out; the standard library is nobody's burden.
 HEAVY = {"torch", "torchvision", "timm", "numba", "datasets", "pyarrow", "pandas", "PIL", "matplotlib", "jinja2"}
-HEAVY |= {"scipy", "hotcoco", "pycocotools", "transformers", "accelerate", "effdet", "cv2"}
+HEAVY |= {
+    "scipy",
+    "hotcoco",
+    "pycocotools",
+    "transformers",
+    "accelerate",
+    "effdet",
+    "cv2",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+}
 KNOWN = HEAVY | {"numpy", "pydantic", "typer", "rich", "ruamel"}
 
 

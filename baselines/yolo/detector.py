@@ -108,7 +108,7 @@ def detect(detector: nn.Module, images: Tensor, min_score: float, iou: float, li
     if detector.training:
         raise ValueError("detect: the detector is in training mode; call eval() first")
     decoded: Tensor = detector(images)[0].float()
-    return [_chosen(one, min_score, iou, limit) for one in decoded]
+    return [choose(one, min_score, iou, limit) for one in decoded]
 
 
 def as_detections(rows: Sequence[tuple[int, Found]]) -> Detections:
@@ -125,7 +125,7 @@ def as_detections(rows: Sequence[tuple[int, Found]]) -> Detections:
     return Detections(index[kept], labels[kept], bbox[kept], scores[kept])
 
 
-def _chosen(decoded: Tensor, min_score: float, iou: float, limit: int) -> Found:
+def choose(decoded: Tensor, min_score: float, iou: float, limit: int) -> Found:
     """Return the detections of one image's [4 + classes, places]: centres, sizes and scores."""
     scores = decoded[4:].T
     places, classes = (scores > min_score).nonzero(as_tuple=True)

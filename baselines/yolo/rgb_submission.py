@@ -16,7 +16,7 @@ from rgbt_bench.predictions import Detections
 from rgbt_bench.progress import Progress
 from rgbt_bench.recipes import Recipe, pretrained_file
 from rgbt_bench.schema import DatasetInfo
-from rgbt_bench.submissions import LatencySubject, Submission, TrainContext
+from rgbt_bench.submissions import LatencySubject, OnnxForm, Submission, TrainContext
 from rgbt_bench.training.checkpoints import load_weights
 from rgbt_bench.training.processes import processes
 
@@ -179,6 +179,14 @@ class RgbDetector(Submission):
             parameters=sum(one.numel() for one in detector.parameters()),
             includes="detector with box decoding; without letterbox and NMS",
         )
+
+    def onnx_form(self, weights: Path) -> OnnxForm:
+        """Return the detector with its decoded boxes, without letterbox and NMS."""
+        from .onnx_form import detector_form
+
+        detector = self.build()
+        load_weights(weights, detector)
+        return detector_form(detector, self.model, self.classes, self.info.classes)
 
     def _own_classes(self, found: torch.Tensor) -> torch.Tensor:
         return torch.tensor(self.classes, dtype=torch.int64)[found]

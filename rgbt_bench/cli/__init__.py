@@ -112,6 +112,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "first-holder": leaderboard.first_holder,
     "predict": tools.predict,
     "preview": tools.preview,
+    "export-model": tools.export_model,
     "diff": tools.diff,
     "doctor": tools.doctor,
 }

@@ -1,4 +1,4 @@
-"""The commands around runs and sets: predict, preview, diff, doctor."""
+"""The commands around runs and sets: predict, preview, export-model, diff, doctor."""
 
 from pathlib import Path
 from typing import Annotated
@@ -71,6 +71,25 @@ def preview(
     found = find_run(run)
     content = draw_preview(found, out or found.folder / "preview.png", pairs, min_score, worst, dataset)
     emit(as_json, content, lambda: shown.preview(content))
+
+
+def export_model(
+    run: RunName,
+    out: Annotated[
+        Path | None, typer.Option(help="The .onnx file to write; default: model.onnx in the run's folder.")
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, help="How many samples of the run's part are compared.")] = 16,
+    dataset: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Write a finished run's network as ONNX, and check in onnxruntime that it finds the same."""
+    from rgbt_bench.finding import find_run
+    from rgbt_bench.onnx_export import export_model as export
+
+    found = find_run(run)
+    with console.progress() as report:
+        content = export(found, out or found.folder / "model.onnx", samples, dataset, report).to_dict()
+    emit(as_json, content, lambda: shown.exported_model(content))
 
 
 def diff(

@@ -1,4 +1,4 @@
-"""What is printed of predictions on loose pairs, previews, differences and checks."""
+"""What is printed of predictions on loose pairs, previews, exported models, differences and checks."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -73,6 +73,27 @@ def preview(content: dict[str, Any]) -> None:
     figure_table(["pair", "hits", "misses", "false positives"], rows)
     line(f"detections from score {content['min_score']:g} on; a hit has IoU {content['iou']:g} or more, same class")
     line(f"drawn to {content['sheet']}")
+
+
+def exported_model(content: dict[str, Any]) -> None:
+    """Print what was written as ONNX, and how near it is to the network."""
+    line(f"{content['run']}: {content['file']}", style="bold")
+    line(f"{content['bytes'] / 1e6:.1f} MB, opset {content['opset']}, sha256 {content['sha256']}")
+    for kind in ("inputs", "outputs"):
+        for name, shape in content[kind].items():
+            line(f"{kind[:-1]} {name} [{', '.join(map(str, shape))}]")
+    line(f"metadata: {', '.join(content['metadata'])}")
+    rows = [[name, f"{one['largest']:.2g}", f"{one['tolerance']:g}"] for name, one in content["differences"].items()]
+    figure_table(["against torch", "largest difference", "may be"], rows)
+    line(f"compared in onnxruntime on {content['samples']} sample(s) of the run's part")
+    found = content["detections"]
+    if found is not None:
+        largest = found["largest"]
+        line(
+            f"{found['both']} detections in both, edges at most {largest['box']:.2g} pixels and scores"
+            f" {largest['score']:.2g} apart; {found['near_ties']} near-tie(s) in one alone",
+            style="green",
+        )
 
 
 def difference(content: dict[str, Any]) -> None:
