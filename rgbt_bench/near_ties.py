@@ -68,7 +68,8 @@ def agreement(
     Two are one where they differ by at most `tolerance`. One that is left is a near-tie where moving edges and scores
     by no more than `margin` decides about it: its score is at `min_score`; or below all of a full other list; or it
     overlaps a detection of the other list, as good or better, by an IoU at `nms_iou`; or it overlaps, by more than
-    that, one which the other list alone has, of an equal score or itself a near-tie.
+    that, one which the other list alone has, of an equal score or itself a near-tie. Which candidates there were is not
+    known here, so that what they were chosen from has to be compared before.
 
     Args:
         first: boxes in pixels, the same ones as the other's.

@@ -10,6 +10,7 @@ from PIL import Image as Pillow
 
 from board_cases import add_row, empty_board, make_row
 from cli_cases import only_object
+from onnx_cases import WithForm
 from rgbt_bench import cli, doctor, timing
 from rgbt_bench.cli.page import commands
 from rgbt_bench.datasets.store import Dataset
@@ -37,6 +38,7 @@ CALLS = {
     "compare": "compare PREDICTIONS PREDICTIONS --dataset sample",
     "predict": "predict ffkd-student-rgb --rgb PICTURE --device cpu",
     "preview": "preview ffkd-student-rgb --out SHEET",
+    "export-model": "export-model ffkd-student-rgb --samples 1",
     "diff": "diff sample sample",
     "doctor": "doctor",
     "sweep": "sweep ffkd/table-2 --preset quick --dataset sample --device cpu --dry-run",
@@ -82,6 +84,9 @@ FAULTS = {
     "preview ./NOWHERE": (4, "no run here"),
     "preview ffkd-student-rgb --pairs 0": (2, "--pairs"),
     "preview ffkd-student-rgb --dataset sampel": (2, "Did you mean 'sample'"),
+    "export-model ffkd-student-rbg": (2, "Did you mean 'ffkd-student-rgb'"),
+    "export-model ffkd-student-rgb --out SHEET": (2, "ends in .onnx"),
+    "export-model ffkd-student-rgb --samples 0": (2, "--samples"),
     "push sample": (2, "Missing option '--hub'"),
     "push sampel --hub ann/sample": (2, "Did you mean 'sample'"),
     "push sample --hub sample": (2, "OWNER/NAME"),
@@ -122,6 +127,7 @@ def called(home, tiny_folder, tmp_path, monkeypatch, bench, request):
     shutil.copytree(tiny_folder, home / "datasets" / "sample")
     make_done(home, tiny_folder)
     monkeypatch.setattr("rgbt_bench.predicting.load_submission", lambda name: Blind)
+    monkeypatch.setattr("rgbt_bench.onnx_export.load_submission", lambda name: WithForm)
     monkeypatch.setattr(
         timing, "time_passes", lambda forwards, device, passes, *_: {name: [1.0] * passes for name in forwards}
     )

@@ -92,7 +92,7 @@ def exported_model(content: dict[str, Any]) -> None:
         line(
             f"{found['both']} detections in both, edges at most {largest['box']:.2g} pixels and scores"
             f" {largest['score']:.2g} apart; {found['near_ties']} near-tie(s) in one alone",
-            style="green",
+            style="yellow" if found["near_ties"] else "green",
         )
 
 
