@@ -16,7 +16,7 @@ from PIL import Image as Pillow
 from torch import Tensor
 
 from rgbt_bench.datasets.store import Part
-from rgbt_bench.schema import Box, DatasetInfo, Image, Labels
+from rgbt_bench.schema import Box, Image, Labels
 
 from .offline import library
 
@@ -70,11 +70,6 @@ def shown(part: Part, places: Sequence[int], size: int, batch_size: int) -> Iter
             scale[row] = image.shape[1] / fitted.shape[1], image.shape[0] / fitted.shape[0]
         images = torch.from_numpy(np.ascontiguousarray(batch[..., ::-1].transpose(0, 3, 1, 2)))
         yield Shown(images.float() / 255, chosen, torch.from_numpy(scale))
-
-
-def learnt_classes(info: DatasetInfo, left_out: Sequence[str]) -> tuple[int, ...]:
-    """Return the classes that have an output, as indices into the dataset's: all but those of the names left out."""
-    return tuple(place for place, name in enumerate(info.classes) if name not in left_out)
 
 
 class TrainImages(YOLODataset):  # type: ignore[misc]
@@ -134,10 +129,7 @@ class TrainImages(YOLODataset):  # type: ignore[misc]
             self.ims[i] = self._decoded(i)
             self.buffer.append(i)
             if 1 < len(self.buffer) >= self.max_buffer_length:
-                oldest = self.buffer.pop(0)
-                found, self.ims[oldest] = self.ims[oldest], None
-                if oldest == i:  # a pool of one
-                    return found  # type: ignore[no-any-return]
+                self.ims[self.buffer.pop(0)] = None
         return self.ims[i]  # type: ignore[no-any-return]
 
     def _decoded(self, i: int) -> tuple[NDArray[np.uint8], tuple[int, int]]:
