@@ -198,7 +198,8 @@ class RgbDetector(Submission):
         batches = -(-len(context.train) // schedule.batch_size)
         epochs = schedule.epochs
         if schedule.max_steps is not None:  # whole epochs, since its schedule goes by them
-            epochs = min(epochs, -(-schedule.max_steps * schedule.accumulate // batches))
+            steps = -(-batches // schedule.accumulate)
+            epochs = min(epochs, -(-schedule.max_steps // steps))
         return {
             "task": "detect",
             "imgsz": self.model.image_size,

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -63,7 +64,7 @@ def train_detector(job: Job, weights: Path) -> None:
 
     Raises:
         DivergedError: a loss is not finite; the last checkpoint is kept.
-        BadInputError: the checkpoint cannot be resumed.
+        BadInputError: the checkpoint cannot be resumed, or taken as finished.
     """
     checkpoint = job.folder / CHECKPOINT_FOLDER
     tidy_checkpoint(checkpoint)
@@ -74,7 +75,10 @@ def train_detector(job: Job, weights: Path) -> None:
             training.train()
             state = training.state
     write_log(job.folder, state)
-    kept = load_file(model_file(checkpoint, state.epoch))
+    try:
+        kept = load_file(model_file(checkpoint, state.epoch))
+    except (FileNotFoundError, SafetensorError) as error:
+        raise unusable(checkpoint, error) from None
     detector = {name.removeprefix(_AVERAGE): one for name, one in kept.items() if name.startswith(_AVERAGE)}
     write_with(weights, lambda path: save_file(detector, path))
 
@@ -92,7 +96,9 @@ class SeededTraining(DetectionTrainer):  # type: ignore[misc]
         self.checkpoint = job.folder / CHECKPOINT_FOLDER
         self.state = LoopState()
         self.drawn = -DRAWN_EVERY_S
+        threads = torch.get_num_threads()
         super().__init__(overrides={**job.settings, "save_dir": str(aside), "model": "none.yaml", "data": "none.yaml"})
+        torch.set_num_threads(threads)  # on a CPU the library takes as many as it likes
         self.add_callback("on_train_epoch_start", SeededTraining.begin_epoch)
         self.add_callback("on_train_batch_end", SeededTraining.end_batch)
 

@@ -37,6 +37,36 @@ def test_the_same_seed_gives_the_same_bits_and_another_gives_others(once, tiny, 
     assert train(tmp_path / "other", tiny, seed=1).read_bytes() != once.read_bytes()
 
 
+LONG = (
+    "schedule.epochs=5",
+    "schedule.batch_size=5",  # the last batch of an epoch has two images
+    "schedule.accumulate=2",
+    "augment.mosaic_off=3",
+    "trainer.warmup_epochs=2.5",
+)
+
+
+@pytest.fixture(scope="module")
+def long(tiny_folder, tmp_path_factory):
+    from rgbt_bench.datasets.store import Dataset
+
+    return train(tmp_path_factory.mktemp("long"), Dataset(tiny_folder), *LONG)
+
+
+@pytest.mark.parametrize("epoch", [2, 4])
+def test_a_training_killed_in_its_warm_up_or_after_the_mosaics_goes_on_to_the_same_bits(long, tiny, tmp_path, epoch):
+    with pytest.raises(KilledError):
+        train(tmp_path, tiny, *LONG, progress=killing(epoch))
+    assert train(tmp_path, tiny, *LONG).read_bytes() == long.read_bytes()
+
+
+def test_images_that_are_decoded_again_give_the_same_bits(long, tiny, tmp_path, monkeypatch):
+    from rgbt_baselines.yolo import images
+
+    monkeypatch.setattr(images, "_KEPT_BYTES", 0)
+    assert train(tmp_path, tiny, *LONG).read_bytes() == long.read_bytes()
+
+
 @pytest.mark.parametrize("epoch", [1, 2, 3])
 def test_a_killed_training_goes_on_to_the_same_bits(once, tiny, tmp_path, epoch):
     with pytest.raises(KilledError):
@@ -52,6 +82,14 @@ def test_a_finished_training_without_its_weights_writes_them_again(once, tiny, t
     found = train(tmp_path, tiny)
     found.unlink()
     assert train(tmp_path, tiny).read_bytes() == once.read_bytes()
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_bytes(b"damaged")])
+def test_a_finished_training_whose_checkpoint_is_damaged_is_named(tiny, tmp_path, damage):
+    train(tmp_path, tiny, "schedule.epochs=1").unlink()
+    damage(tmp_path / "checkpoint" / "model-1.safetensors")
+    with pytest.raises(BadInputError, match=r"checkpoint cannot be resumed.*delete the folder"):
+        train(tmp_path, tiny, "schedule.epochs=1")
 
 
 def test_accumulated_batches_make_one_step_and_the_last_takes_what_is_left(tiny, tmp_path):
@@ -70,11 +108,26 @@ def test_it_leaves_the_process_as_it_was(tiny, tmp_path, capfd):
     np.random.seed(5)
     torch.manual_seed(5)
     before = (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist(), dict(os.environ))
-    train(tmp_path, tiny, "schedule.epochs=1")
     after = (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist(), dict(os.environ))
     assert before == after
     assert not torch.are_deterministic_algorithms_enabled()
     assert capfd.readouterr() == ("", "")
+
+
+def test_it_computes_with_the_threads_it_was_given(tiny, tmp_path):
+    from rgbt_baselines.yolo.offline import left_as_it_was
+    from rgbt_baselines.yolo.trainer import Job, SeededTraining
+
+    one, found = RdrKd(recipe(), INFO), context(tmp_path, tiny)
+    job = Job(one.build, found.train, one.classes, one._settings(found), 0, tmp_path, found.progress)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads + 1)
+    try:
+        with left_as_it_was():
+            SeededTraining(job, tmp_path / "aside")
+        assert torch.get_num_threads() == threads + 1
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_it_leaves_nothing_of_the_librarys_in_the_runs_folder(once):
@@ -97,6 +150,13 @@ def test_albumentations_changes_nothing(once, tiny, tmp_path, monkeypatch):
 def test_a_budget_of_steps_ends_with_the_epoch_that_reaches_it(tiny, tmp_path):
     train(tmp_path, tiny, "schedule.epochs=50", "schedule.max_steps=4")
     assert len((tmp_path / "losses.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_budget_counts_steps_and_not_the_batches_in_them(tiny, tmp_path):
+    settings = ("schedule.epochs=50", "schedule.max_steps=4", "schedule.accumulate=2", "trainer.warmup_epochs=0.0")
+    train(tmp_path, tiny, *settings)
+    rows = [json.loads(line) for line in (tmp_path / "losses.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [2, 4]
 
 
 def test_predictions_are_in_pixels_of_the_samples_and_above_the_score(once, tiny):
