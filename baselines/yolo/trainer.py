@@ -63,7 +63,7 @@ def train_detector(job: Job, weights: Path) -> None:
     """Train to the end, from the checkpoint where there is one, and write the moving average of the detector's weights.
 
     Raises:
-        DivergedError: a loss is not finite; the last checkpoint is kept.
+        DivergedError: a loss or a weight is not finite; the last checkpoint is kept.
         BadInputError: the checkpoint cannot be resumed, or taken as finished.
     """
     checkpoint = job.folder / CHECKPOINT_FOLDER
@@ -143,8 +143,8 @@ class SeededTraining(DetectionTrainer):  # type: ignore[misc]
         """
         if self.optimizer is not None:
             raise BenchError(
-                f"the device's memory is too small for batches of {self.batch_size * 2}: set schedule.batch_size lower"
-                " (and schedule.accumulate higher, for steps of as many images)"
+                f"the device's memory is too small for batches of {self.job.settings['batch']}: set"
+                " schedule.batch_size lower (and schedule.accumulate higher, for steps of as many images)"
             )
         super()._build_train_pipeline()
         self.window, self.accumulate = self.accumulate, 1
@@ -198,7 +198,9 @@ class SeededTraining(DetectionTrainer):  # type: ignore[misc]
         """Evaluate nothing."""
 
     def save_model(self) -> bool:
-        """Write the checkpoint of the epoch that ended."""
+        """Write the checkpoint of the epoch that ended, unless its weights are not finite: the one before is kept."""
+        if not all(bool(one.isfinite().all()) for one in self.ema.ema.state_dict().values()):
+            raise DivergedError(f"epoch {self.epoch + 1}: weights are not finite; lower optimizer.learning_rate")
         terms = {name: float(one) for name, one in self.tloss.items()}
         state = self.state
         state.epoch = state.best_epoch = self.epoch + 1

@@ -158,12 +158,56 @@ def test_the_loss_is_the_librarys_and_the_terms_times_the_batch_size(teacher):
     torch.testing.assert_close(loss[:3], regular)
 
 
+def seen(detector, images, layers):
+    """A detector's layers and scores by hooks of our own, and its boxes in pixels as its head decodes them."""
+    kept, hooks = {}, []
+    for layer in (*layers, 22):
+        hook = lambda _, given, out, layer=layer: kept.__setitem__(layer, out)  # noqa: E731
+        hooks.append(detector.model[layer].register_forward_hook(hook))
+    detector(images)
+    [one.remove() for one in hooks]
+    raw = kept[22][1] if isinstance(kept[22], tuple) else kept[22]
+    bins = raw["boxes"].unflatten(1, (4, 16)).softmax(2)
+    sides = (bins * torch.arange(16.0)[:, None]).sum(2)
+    places = torch.cat([torch.cartesian_prod(torch.arange(n), torch.arange(n)) for n in (8, 4, 2)]).flip(1) + 0.5
+    strides = torch.cat([torch.full((n * n,), 64 / n) for n in (8, 4, 2)])
+    low, high = places.T - sides[:, :2], places.T + sides[:, 2:]
+    return [kept[layer] for layer in layers], raw["scores"].mT, (torch.cat([low, high], 1) * strides).mT
+
+
+@pytest.mark.parametrize(("taps", "layers"), [("neck", (2, 15, 18, 21)), ("backbone", (2, 4, 6, 9))])
+def test_the_terms_are_those_of_what_the_layers_gave(teacher, taps, layers):
+    from rgbt_baselines.rdrkd.losses import Views
+
+    built, batch = network(teacher, "loss.responsive.min_score=0.0", taps=taps)
+    _, items = built.loss(batch)
+    with torch.no_grad():
+        student = Views(*seen(built.student_model, batch["img"], layers))
+        other = Views(*seen(built.teacher_model, batch["img"], layers))
+    expected = built.projector(student, other, batch["bboxes"], batch["batch_idx"].long(), 64)
+    for name, one in expected.items():
+        torch.testing.assert_close(items[name], one, rtol=1e-4, atol=0)
+
+
+def test_the_layers_are_those_that_the_librarys_head_and_neck_read(teacher):
+    from rgbt_baselines.rdrkd.distiller import _LAYERS
+
+    built, _ = network(teacher)
+    layers = built.student_model.model
+    backbone = len(built.student_model.yaml["backbone"])
+    assert _LAYERS["neck"][1:] == tuple(layers[-1].f)
+    joined = {one for layer in layers[backbone:-1] if isinstance(layer.f, list) for one in layer.f if one > 0}
+    assert _LAYERS["backbone"][1:] == (*sorted(joined & set(range(backbone - 1))), backbone - 1)
+
+
 @pytest.mark.parametrize("taps", ["neck", "backbone"])
 def test_the_levels_have_strides_four_to_thirty_two(teacher, taps):
     built, batch = network(teacher, taps=taps)
     built.teacher_model(batch["img"])
     assert [one.shape[-1] for one in built._features("teacher")] == [16, 8, 4, 2]
     built.loss(batch)
+    assert not built._teacher_feats  # a step's maps are not kept for the next
+    assert not built._student_feats
 
 
 def test_steps_lower_the_loss(teacher):

@@ -60,6 +60,12 @@ def test_a_training_killed_in_its_warm_up_or_after_the_mosaics_goes_on_to_the_sa
     assert train(tmp_path, tiny, *LONG).read_bytes() == long.read_bytes()
 
 
+def test_steps_grow_to_their_batches_during_the_warm_up(long):
+    rows = [json.loads(line) for line in (long.parent / "losses.jsonl").read_text().splitlines()]
+    # of three batches an epoch; of one batch each below 1.5, the fifth on of two
+    assert [row["step"] for row in rows] == [3, 5, 7, 9, 11]
+
+
 def test_images_that_are_decoded_again_give_the_same_bits(long, tiny, tmp_path, monkeypatch):
     from rgbt_baselines.yolo import images
 
@@ -190,6 +196,75 @@ def test_a_loss_that_is_not_finite_ends_the_training(tiny, tmp_path):
     with pytest.raises(BenchError, match=r"epoch \d, batch \d.*not finite; lower optimizer.learning_rate") as raised:
         train(tmp_path, tiny, "loss.box=1e38")
     assert raised.value.exit_code == 5
+
+
+def test_a_batch_that_does_not_fit_is_never_made_smaller(tiny, tmp_path, monkeypatch):
+    from rgbt_baselines.yolo.trainer import SeededTraining
+
+    def full(*_):
+        raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    monkeypatch.setattr(SeededTraining, "preprocess_batch", full)
+    with pytest.raises(BenchError, match=r"too small for batches of 5: set schedule\.batch_size lower"):
+        train(tmp_path, tiny, "schedule.batch_size=5")
+
+
+def test_the_weights_that_a_recipe_names_are_started_from(tiny, tmp_path):
+    torch.manual_seed(3)
+    save_file(RdrKd(recipe(), INFO).build().state_dict(), tmp_path / "given.safetensors")
+    one = RdrKd(recipe("rdrkd-baseline", f"pretrained={tmp_path / 'given.safetensors'}"), INFO)
+    started = one.initial(None, context(tmp_path / "run", tiny)).state_dict()
+    assert all(torch.equal(one, started[name]) for name, one in load_file(tmp_path / "given.safetensors").items())
+
+
+def test_every_field_of_a_recipe_reaches_the_library_under_its_name_there(tiny, tmp_path):
+    names = {
+        "optimizer.learning_rate": "lr0",
+        "optimizer.final": "lrf",
+        "optimizer.momentum": "momentum",
+        "optimizer.weight_decay": "weight_decay",
+        "trainer.warmup_epochs": "warmup_epochs",
+        "trainer.warmup_momentum": "warmup_momentum",
+        "trainer.warmup_bias_rate": "warmup_bias_lr",
+        "loss.box": "box",
+        "loss.cls": "cls",
+        "loss.dfl": "dfl",
+        "augment.hue": "hsv_h",
+        "augment.saturation": "hsv_s",
+        "augment.brightness": "hsv_v",
+        "augment.shift": "translate",
+        "augment.zoom": "scale",
+        "augment.flip": "fliplr",
+        "augment.mosaic": "mosaic",
+        "augment.mosaic_off": "close_mosaic",
+        "schedule.batch_size": "batch",
+        "schedule.epochs": "epochs",
+        "model.image_size": "imgsz",
+    }
+    whole = {"augment.mosaic_off", "schedule.batch_size", "schedule.epochs"}
+    values = {path: place if path in whole else place / 100 for place, path in enumerate(names, 1)}
+    values["model.image_size"] = 96
+    given = [f"{path}={value}" for path, value in values.items()]
+    found = RdrKd(recipe("rdrkd-baseline", *given, "schedule.accumulate=3"), INFO)._settings(context(tmp_path, tiny))
+    assert {path: found[name] for path, name in names.items()} == values
+    assert found["nbs"] == 3 * values["schedule.batch_size"]
+
+
+def test_weights_that_are_not_finite_are_no_checkpoint(tiny, tmp_path, monkeypatch):
+    from rgbt_baselines.yolo.trainer import SeededTraining
+
+    step = SeededTraining.optimizer_step
+
+    def overflowing(trainer):
+        if (trainer.epoch, trainer.batches_done) == (1, 2):  # after the last loss of the epoch
+            next(trainer.model.parameters()).grad.fill_(torch.inf)
+        step(trainer)
+
+    monkeypatch.setattr(SeededTraining, "optimizer_step", overflowing)
+    with pytest.raises(BenchError, match="epoch 2: weights are not finite; lower") as raised:
+        train(tmp_path, tiny, "schedule.epochs=2")
+    assert raised.value.exit_code == 5
+    assert [one.name for one in (tmp_path / "checkpoint").glob("model-*")] == ["model-1.safetensors"]
 
 
 def test_weights_of_coco_start_all_but_the_last_layers_of_the_head(tiny, tmp_path):
