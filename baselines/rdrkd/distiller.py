@@ -32,12 +32,9 @@ class Rdr(DistillationModel):  # type: ignore[misc]
         layers = _LAYERS[taps]
         for network in (teacher, student):
             network.tapped = layers  # type: ignore[assignment]  # asked for by the library, which knows no self there
-        with torch.random.fork_rng():  # so that a student's start and data are the same with a teacher and without
-            super().__init__(teacher, student)
-            channels = [
-                [one.shape[1] for one in found] for found in (self._features("student"), self._features("teacher"))
-            ]
-            self.projector = Distillation(channels[0], channels[1], loss)
+        super().__init__(teacher, student)
+        channels = {whose: [one.shape[1] for one in self._features(whose)] for whose in ("student", "teacher")}
+        self.projector = Distillation(channels["student"], channels["teacher"], loss)
         self.clear()
 
     @staticmethod
@@ -81,10 +78,7 @@ class Rdr(DistillationModel):  # type: ignore[misc]
         found = self._student_feats if whose == "student" else self._teacher_feats
         raw = found[len(self.feats_idx) - 1]
         raw = raw[1] if isinstance(raw, tuple) else raw  # decoded boxes stand before it in evaluation mode
-        features, logits, distances = self._features(whose), raw["scores"], raw["boxes"]
-        if whose == "teacher":  # copies, because nothing of inference mode may be kept for the backward pass
-            features, logits, distances = [one.clone() for one in features], logits.clone(), distances.clone()
         criterion = self.student_model.criterion
         anchors, strides = make_anchors(raw["feats"], criterion.stride, 0.5)
-        boxes = criterion.bbox_decode(anchors.float(), distances.float().transpose(1, 2).contiguous())
-        return Views(features, logits.transpose(1, 2), boxes * strides.float())
+        boxes = criterion.bbox_decode(anchors.float(), raw["boxes"].float().transpose(1, 2).contiguous())
+        return Views(self._features(whose), raw["scores"].transpose(1, 2), boxes * strides.float())

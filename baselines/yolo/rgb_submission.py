@@ -1,5 +1,7 @@
 """A detector on RGB images that ultralytics' own trainer trains."""
 
+from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -11,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from rgbt_bench.datasets.store import Part
 from rgbt_bench.datasets.torch_views import clip_boxes
 from rgbt_bench.devices import resolve_device, use_full_float32
-from rgbt_bench.errors import BadInputError, UsageError
+from rgbt_bench.errors import BadInputError, UsageError, unknown_name
 from rgbt_bench.predictions import Detections
 from rgbt_bench.progress import Progress
 from rgbt_bench.recipes import Recipe, pretrained_file
@@ -52,6 +54,7 @@ class RgbDetector(Submission):
         self.gains = {name: float(getattr(self.config["loss"], name)) for name in GAINS}
         require_detector(self.model.detector)
         self._check()
+        self._check_left_out()
         self.classes = tuple(place for place, name in enumerate(info.classes) if name not in self.model.left_out)
         if not self.classes:
             raise BadInputError(f"recipe {recipe.name}: {info.name} has no boxes to learn; choose one with --dataset")
@@ -87,12 +90,22 @@ class RgbDetector(Submission):
         if self.recipe.pretrained == "timm":
             raise BadInputError(f"recipe {self.recipe.name}: timm has no such detector; name a file, or `none`")
 
-    def check_required(self, recipes: Any) -> None:
+    def _check_left_out(self) -> None:
+        """Refuse a name that is all but a class of the set; one of another set may be none here."""
+        for name in self.model.left_out:
+            if name not in self.info.classes and get_close_matches(name, self.info.classes):
+                raise unknown_name("class in model.left_out", name, self.info.classes)
+
+    def check_required(self, recipes: Mapping[str, Recipe]) -> None:
         """Refuse what cannot be trained here, before anything is.
 
         Raises:
             UsageError: several processes.
+            MissingError: no such file as `pretrained` names.
+            BadInputError: it holds weights of another network.
         """
+        if self.recipe.pretrained != "none":
+            start_from(pretrained_file(self.recipe.pretrained), self.build())
         if processes().world > 1:
             raise UsageError(f"recipe {self.recipe.name}: ultralytics' trainer is used in one process; start one")
 

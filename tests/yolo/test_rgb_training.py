@@ -319,6 +319,22 @@ def test_what_the_trainer_has_no_place_for_is_refused(setting, says):
         RdrKd(recipe("rdrkd-baseline", setting), INFO)
 
 
+def test_a_mistyped_class_to_leave_out_gets_a_suggestion_and_one_of_another_set_is_none_here():
+    with pytest.raises(UsageError, match=r"unknown class in model\.left_out 'persn'.*Did you mean 'person'"):
+        RdrKd(recipe("rdrkd-baseline", "model.left_out=[persn]"), INFO)
+    assert RdrKd(recipe("rdrkd-baseline", "model.left_out=[others]"), INFO).classes == (0, 1, 2)
+
+
+def test_a_broken_start_is_refused_before_anything_is_trained(tmp_path):
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(b"x")
+    with pytest.raises(BadInputError, match="not a safetensors file"):
+        RdrKd(recipe("rdrkd-baseline", f"pretrained={path}"), INFO).check_required({})
+    path.unlink()
+    with pytest.raises(MissingError, match="is no file"):
+        RdrKd(recipe("rdrkd-baseline", f"pretrained={path}"), INFO).check_required({})
+
+
 def test_an_unknown_detector_gets_a_suggestion():
     with pytest.raises(UsageError, match="yolov8m"):
         RdrKd(recipe("rdrkd-baseline", "model.detector=yolo8m"), INFO)
