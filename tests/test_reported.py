@@ -38,7 +38,9 @@ def test_figures_are_printed_and_in_our_unit():
         ("tardal/table-2/DenseFuse", {"m3fd/detection-on-fused"}),
         ("tardal/table-3/M4", {"roadscene/fusion", "m3fd/fusion", "m3fd/detection-on-fused"}),
         ("ffkd/table-1/Student", set()),  # parameters are of no track
-        ("rdrkd/table-1/RDR_KD", set()),
+        ("rdrkd/table-1/RDR_KD", {"visdrone/detection-rgb"}),
+        ("rdrkd/table-1/CWD", {"visdrone/detection-rgb"}),
+        ("rdrkd/table-3/RDR_KD", set()),  # of images that nobody else has
         ("crkd/nuscenes-val/crkd_r50", set()),
     ],
 )

@@ -200,7 +200,7 @@ def both(home, tiny_folder):
 
 def current(monkeypatch):
     """Take results made for tests as those of the recipe as it is now."""
-    monkeypatch.setattr("rgbt_bench.sides.load_recipe", lambda *_: type("Now", (), {"digest": "0" * 64}))
+    monkeypatch.setattr("rgbt_bench.sides.settled_recipe", lambda *_: type("Now", (), {"digest": "0" * 64}))
 
 
 def test_it_is_no_seed_of_its_recipe(both, monkeypatch):

@@ -211,6 +211,8 @@ def test_the_theme_is_the_systems_until_it_is_chosen_and_then_kept(visit):
     page.get_by_role("button", name="Light theme").click()
     assert background(page) == light
     page.get_by_role("link", name="Papers").click()
+    page.wait_for_url("**/papers/**")
+    page.wait_for_load_state()
     assert background(page) == light
     page.get_by_role("button", name="Dark theme").click()
     assert background(page) == dark

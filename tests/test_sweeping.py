@@ -325,7 +325,7 @@ def test_a_table_is_every_row_with_a_recipe(tiny_folder, unchecked):
         ("ffdk/table-2", "Did you mean 'ffkd/table-2'"),
         ("ffkd/table-3", "no run fills a table of latency; see `reproduce ffkd/table-3`"),
         ("ffkd/table-1", "no run fills a table of parameters"),
-        ("rdrkd/table-1", "no row of this table has a recipe yet"),
+        ("rdrkd/table-3", "no row of this table has a recipe yet"),
         ("ffkd-student", "name a sweep file, such as sweep.yaml, or PAPER/TABLE"),
     ],
 )
