@@ -35,6 +35,14 @@ _BOUNDS: Final = np.array(list(PROTOCOL["areas"].values()), dtype=np.float64)
 _NUMBERS_PER_CHUNK: Final = 2**19
 
 
+_Integers = NDArray[np.int64]
+_Samples = NDArray[np.int32]
+_Bytes = NDArray[np.int8]
+_Columns = tuple[
+    _Integers, _Samples, _Integers, _Samples, _Integers, _Samples, _Samples, _Bytes, _Bytes, NDArray[np.int16]
+]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Matches:
     """What became of every detection that is looked at: of COCO's, the best 100 of a sample and class.
@@ -87,6 +95,13 @@ class Codes:
     event_change: NDArray[np.int8]
     event_hit: NDArray[np.int8]
     event_rank: NDArray[np.int16]
+
+    @property
+    def columns(self) -> _Columns:
+        """All but the number of samples and `present`, in the order in which the kernels take them."""
+        labels = self.label_starts, self.label_sample, self.counted_starts, self.counted_sample
+        events = self.event_starts, self.event_place, self.event_sample
+        return *labels, *events, self.event_change, self.event_hit, self.event_rank
 
 
 def match(truth: GroundTruth, detections: Detections) -> Matches:
@@ -265,16 +280,7 @@ def _figures(codes: Codes, weights: NDArray[np.int32]) -> NDArray[np.float64]:
     recall = np.empty((*shape, len(MAX_DETECTIONS)))
     kernels.accumulate(
         np.ascontiguousarray(weights),
-        codes.label_starts,
-        codes.label_sample,
-        codes.counted_starts,
-        codes.counted_sample,
-        codes.event_starts,
-        codes.event_place,
-        codes.event_sample,
-        codes.event_change,
-        codes.event_hit,
-        codes.event_rank,
+        *codes.columns,
         np.array(MAX_DETECTIONS),
         RECALL_POINTS,
         precision,

@@ -279,16 +279,7 @@ def _figures(outcomes: Outcomes, weights: NDArray[np.int32]) -> NDArray[np.float
     precision, recall = np.empty(shape), np.empty((*shape, len(_ALLOWED)))
     kernels.accumulate(
         np.ascontiguousarray(weights),
-        codes.label_starts,
-        codes.label_sample,
-        codes.counted_starts,
-        codes.counted_sample,
-        codes.event_starts,
-        codes.event_place,
-        codes.event_sample,
-        codes.event_change,
-        codes.event_hit,
-        codes.event_rank,
+        *codes.columns,
         _ALLOWED,
         precision,
         recall,
