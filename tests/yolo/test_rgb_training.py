@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import sys
 
 import numpy as np
 import pytest
@@ -146,11 +145,6 @@ def test_what_is_kept_is_the_moving_average(once):
     kept = load_file(once)
     assert all(torch.equal(one, checkpoint[f"average.detector.{name}"]) for name, one in kept.items())
     assert any(not torch.equal(one, checkpoint[f"live.detector.{name}"]) for name, one in kept.items())
-
-
-def test_albumentations_changes_nothing(once, tiny, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "albumentations", None)  # as where it is not installed
-    assert train(tmp_path, tiny).read_bytes() == once.read_bytes()
 
 
 def test_a_budget_of_steps_ends_with_the_epoch_that_reaches_it(tiny, tmp_path):
